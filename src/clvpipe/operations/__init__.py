@@ -1,0 +1,1 @@
+"""What people do with publications after the run: take one to a spreadsheet."""

@@ -1,0 +1,328 @@
+"""A version of the publication: staged files, manifest, and the one step that makes it current.
+
+versions/<as_of>-<hash>/{manifest.json, dictionary.json, data/<dataset>/<dataset>-<content hash>.parquet}
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from clvpipe.contracts import PUBLISHED, dictionary
+from clvpipe.errors import InputError, StorageError
+from clvpipe.publish.files import link_or_copy, sha256_of, sync_directory, sync_file
+from clvpipe.publish.layout import PUBLIC_DIRECTORY, PUBLIC_FILE, Layout
+
+MANIFEST = "manifest.json"
+DICTIONARY = "dictionary.json"
+# Of the manifest; rises when a later clvpipe could not read what an earlier one wrote, or the reverse.
+FORMAT = 2
+_KEYS = frozenset({"version", "sequence", "as_of", "known_at", "identity", "volume", "supersedes", "files"})
+_HASH_LENGTH = 12
+
+Reached = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file of a version, as the manifest lists it.
+
+    Attributes:
+        dataset: Its dataset.
+        path: Relative to the version's folder.
+        as_of_date: The day that its rows are of.
+        rows: Rows.
+        bytes: Size.
+        sha256: Of its bytes.
+        erased: Rows of customers who were erased after it had been published.
+    """
+
+    dataset: str
+    path: str
+    as_of_date: str
+    rows: int
+    bytes: int
+    sha256: str
+    erased: int = 0
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What came of publishing.
+
+    Attributes:
+        folder: The version's folder.
+        unchanged: The same content had been published before.
+        is_current: Whether `current` points to it (a backfilled day does not move it back).
+        before: What `current` pointed to until now.
+    """
+
+    folder: Path
+    unchanged: bool
+    is_current: bool
+    before: Path | None
+
+
+def clear_staging(layout: Layout) -> None:
+    """Sweep what an interrupted run left, and start afresh."""
+    layout.sweep()
+    (layout.staging / "data").mkdir(parents=True)
+
+
+def stage_file(layout: Layout, dataset: str, day: date, written: Path, rows: int) -> PublishedFile:
+    """Give a written file its name by content, inside the staging folder."""
+    digest = sha256_of(written)
+    target = _staged(layout, dataset) / f"{dataset}-{digest[:_HASH_LENGTH]}.parquet"
+    written.replace(target)
+    return PublishedFile(
+        dataset, _relative(layout, target), day.isoformat(), rows, target.stat().st_size, digest
+    )
+
+
+def link_file(layout: Layout, version: Path, file: PublishedFile) -> PublishedFile:
+    """Take a file of an earlier version along: the same bytes under a second name, or a copy of them."""
+    source = version / file.path
+    target = _staged(layout, file.dataset) / source.name
+    link_or_copy(source, target)
+    return file
+
+
+def publish(
+    layout: Layout,
+    as_of: date,
+    files: Sequence[PublishedFile],
+    facts: Mapping[str, Any],
+    reached: Reached = lambda _: None,
+) -> Publication:
+    """Turn the staged files into a version and make it current, in one step that readers can see.
+
+    Raises:
+        StorageError: The file system refuses.
+    """
+    write_json(layout.staging / DICTIONARY, dictionary(PUBLISHED.values()))
+    earlier = readable_versions(layout)
+    # Publications are counted, not dated: a clock may go back.
+    sequence = 1 + (read_manifest(earlier[0])["sequence"] if earlier else 0)
+    numbered = {"format": FORMAT, "sequence": sequence, "supersedes": [], **facts}
+    folder = settle_version(layout, as_of, files, numbered, reached)
+    unchanged = layout.staging.exists()
+    if unchanged:
+        shutil.rmtree(layout.staging)
+    before = layout.current.resolve() if layout.current.exists() else None
+    is_current = _make_current(layout, folder)
+    reached("current swapped")
+    return Publication(folder, unchanged, is_current, before)
+
+
+def settle_version(
+    layout: Layout,
+    as_of: date,
+    files: Sequence[PublishedFile],
+    facts: Mapping[str, Any],
+    reached: Reached = lambda _: None,
+) -> Path:
+    """Write the manifest and give the staged version its name; `current` is not moved.
+
+    Returns:
+        Its folder. Where the same content stands already, whole, that folder, and staging is left as it is.
+    """
+    folder = layout.versions / version_name(as_of.isoformat(), files)
+    manifest = {"version": folder.name, **facts, "files": [asdict(file) for file in files]}
+    write_json(layout.staging / MANIFEST, manifest)
+    reached("version staged")
+    if folder.exists():
+        if _is_whole(folder, files):
+            return folder
+        remove_version(layout, folder)
+    _settle(layout.staging)
+    layout.versions.mkdir(exist_ok=True)
+    layout.versions.chmod(PUBLIC_DIRECTORY)
+    layout.staging.replace(folder)
+    sync_directory(layout.versions)
+    reached("version in place")
+    return folder
+
+
+def version_name(as_of: str, files: Sequence[PublishedFile]) -> str:
+    """A version is named by its day and its content."""
+    content = "\n".join(f"{file.path} {file.sha256}" for file in files)
+    return f"{as_of}-{hashlib.sha256(content.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
+def current_version(layout: Layout) -> Path:
+    """The folder that `current` points to, resolved once.
+
+    Raises:
+        InputError: Nothing has been published here.
+    """
+    if not layout.current.exists():
+        raise InputError(
+            "nothing has been published here yet", where=str(layout.out), next_step="clvpipe run"
+        )
+    return layout.current.resolve()
+
+
+def readable_versions(layout: Layout) -> list[Path]:
+    """Every kept version whose manifest can be read, the newest publication first."""
+    found = []
+    for folder in layout.versions.glob("*"):
+        with suppress(StorageError):
+            found.append((read_manifest(folder)["sequence"], folder))
+    return [folder for _, folder in sorted(found, reverse=True)]
+
+
+def read_manifest(version: Path) -> dict[str, Any]:
+    """The manifest of a version.
+
+    Raises:
+        StorageError: It is missing or damaged, or of a clvpipe that wrote manifests otherwise.
+    """
+    path = version / MANIFEST
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        written = content.get("format", 1)
+        whole = written != FORMAT or content.keys() >= _KEYS
+    except (OSError, ValueError, AttributeError) as error:
+        raise _damaged(path) from error
+    if not whole:
+        raise _damaged(path)
+    if written != FORMAT:
+        raise StorageError(
+            f"the version was published in format {written}, and this clvpipe reads format {FORMAT}",
+            where=str(path),
+            left="everything",
+            next_step="move `current` and `versions` aside, and run: what is in the ledger is published anew",
+        )
+    return content
+
+
+def _damaged(path: Path) -> StorageError:
+    return StorageError(
+        "the manifest is missing or damaged",
+        where=str(path),
+        left="everything",
+        next_step="clvpipe rollback chooses another version; running the day again makes this one anew",
+    )
+
+
+def files_of(manifest: Mapping[str, Any]) -> list[PublishedFile]:
+    """The files that a manifest lists.
+
+    Raises:
+        StorageError: It is damaged.
+    """
+    try:
+        return [PublishedFile(**file) for file in manifest["files"]]
+    except (KeyError, TypeError) as error:
+        raise StorageError("the manifest is damaged", where=str(manifest.get("version"))) from error
+
+
+def reach(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Its day, and up to when deliveries were seen; no bound is beyond every bound."""
+    return manifest["as_of"], manifest["known_at"] or "9999-12-31"
+
+
+def point_current(layout: Layout, folder: Path) -> None:
+    """Make a version current, in one step."""
+    fresh = layout.out / ".current"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(Path("versions") / folder.name)
+    fresh.replace(layout.current)
+    sync_directory(layout.out)
+
+
+def restore_current(layout: Layout) -> None:
+    """Bring back the damaged version that readers see, if a run was killed while it replaced it."""
+    if layout.current.is_symlink() and not layout.current.exists():
+        aside = layout.removed / layout.current.readlink().name
+        if aside.exists():
+            aside.replace(layout.versions / aside.name)
+
+
+def prune(
+    layout: Layout, keep: int, publication: Publication, reached: Reached = lambda _: None
+) -> list[str]:
+    """Remove all but the newest publications; the current one always stays.
+
+    The one that readers had until now is the last to go, also where a run that was killed, or a backfill, has
+    left a newer one that never was current. A version leaves in one step, so nobody finds half of it; its
+    name is gone before its bytes.
+
+    Returns:
+        The names of the removed versions.
+    """
+    standing = layout.current.resolve() if layout.current.exists() else None
+    others = [folder for folder in readable_versions(layout) if folder != standing]
+    others.sort(key=lambda folder: folder != publication.before)
+    removed = others[max(keep - 1, 0) :]
+    for folder in removed:
+        remove_version(layout, folder)
+    if removed:
+        reached("old versions moved aside")
+        layout.sweep()
+    return [folder.name for folder in removed]
+
+
+def remove_version(layout: Layout, folder: Path) -> None:
+    """Take a version out of sight; `Layout.sweep` frees its bytes."""
+    layout.removed.mkdir(exist_ok=True)
+    folder.replace(layout.removed / folder.name)
+    sync_directory(layout.versions)
+
+
+def _make_current(layout: Layout, folder: Path) -> bool:
+    """Swap the symlink, unless it points to a later day, or to more knowledge of the same day."""
+    if layout.current.exists():
+        standing = layout.current.resolve()
+        if standing == folder.resolve():
+            return True
+        if reach(read_manifest(standing)) > reach(read_manifest(folder)):
+            return False
+    point_current(layout, folder)
+    return True
+
+
+def _is_whole(folder: Path, files: Sequence[PublishedFile]) -> bool:
+    """Whether a version still holds what was published: a damaged one is made anew."""
+    paths = [folder / file.path for file in files]
+    return (folder / MANIFEST).is_file() and all(
+        path.is_file() and sha256_of(path) == file.sha256 for path, file in zip(paths, files, strict=True)
+    )
+
+
+def _staged(layout: Layout, dataset: str) -> Path:
+    folder = layout.staging / "data" / dataset
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _relative(layout: Layout, staged: Path) -> str:
+    return str(staged.relative_to(layout.staging))
+
+
+def _settle(staging: Path) -> None:
+    """Permissions and durability of everything below, folders after their files."""
+    for path in _below(staging):
+        path.chmod(PUBLIC_DIRECTORY if path.is_dir() else PUBLIC_FILE)
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            sync_file(path)
+    staging.chmod(PUBLIC_DIRECTORY)
+    sync_directory(staging)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.rglob("*"), reverse=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a small document for people and programs."""
+    path.write_text(
+        json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n", encoding="utf-8"
+    )

@@ -1,0 +1,1 @@
+"""The stages in their order; each module has one `run(context) -> StageResult`."""
