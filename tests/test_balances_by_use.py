@@ -50,9 +50,9 @@ def test_before_the_first_balance_none_is_known(bank):
 
 
 def test_what_nobody_has_told_for_a_year_is_not_known(bank):
-    _balances(bank, "ann,2023-06-28,9000,a1,FUND").run(as_of=date(2024, 6, 27))
+    _balances(bank, "ann,2023-06-28,9000,a1,FUND").run(as_of=date(2024, 6, 26))
     assert _ann(bank)["deposits"] == 9000
-    bank.run(as_of=date(2024, 6, 28))
+    bank.run(as_of=date(2024, 6, 27))
     found = _ann(bank)
     assert (found["deposits"], found["balances_status"]) == (None, "NOT_AVAILABLE")
 

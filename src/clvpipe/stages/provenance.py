@@ -183,8 +183,9 @@ def _curve_rows(curve: FrozenCurve, version: str, day: date) -> Iterator[tuple[A
         float(found) for found in (kernel.survival_at(YEAR_DAYS), kernel.standard_error_at(YEAR_DAYS))
     )
     low, high = max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error)
+    # Where all are open, or none, Greenwood's error is 0 and says nothing.
     known = (
-        (error, low, high, "OK", None) if step >= 0 else (None, None, None, "NOT_IDENTIFIED", "AT_BOUNDARY")
+        (error, low, high, "OK", None) if error > 0 else (None, None, None, "NOT_IDENTIFIED", "AT_BOUNDARY")
     )
     note = f"share of {product} still open after {YEAR_DAYS} days"
     yield (
