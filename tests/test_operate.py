@@ -314,6 +314,16 @@ def test_a_journal_that_cannot_be_written_does_not_hide_the_outcome(tmp_path, mo
     assert len(said) == 2
 
 
+def test_a_process_suspended_in_the_middle_of_a_line_does_not_hold_up_one_that_is_refused(folder):
+    layout = layout_of(folder)
+    with locked(layout), layout.journal.open("a") as suspended:
+        fcntl.flock(suspended, fcntl.LOCK_EX)
+        refused = clvpipe(folder, "run", *DAY)
+    assert refused.returncode == ExitCode.LOCKED
+    assert "another process holds it" in refused.stderr and f'"pid": {os.getpid()}' in refused.stderr
+    assert clvpipe(folder, "run", *DAY).returncode == ExitCode.OK
+
+
 def test_a_journal_that_cannot_be_begun_is_a_storage_error(folder):
     layout = layout_of(folder)
     layout.prepare()

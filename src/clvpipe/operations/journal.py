@@ -27,6 +27,9 @@ LONGEST_LINES = 2_000
 KEPT_LINES = 1_000
 _PRIVATE_FILE = 0o600
 _LONGEST_SENTENCE = 500
+# A line takes no time; who holds the journal longer has been suspended in the middle of one.
+_PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.01
 
 Line = dict[str, Any]
 
@@ -274,12 +277,29 @@ def _shorten(path: Path) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
     """The journal for appending, while nobody else puts a shorter one in its place."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _PRIVATE_FILE)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _hold(handle, path, deadline)
             if os.fstat(handle).st_ino == path.stat().st_ino:
                 yield handle
                 return
         finally:
             os.close(handle)
+
+
+def _hold(handle: int, path: Path, deadline: float) -> None:
+    """Lock the open journal, without waiting for ever: a run that is refused must end.
+
+    Raises:
+        OSError: Another process does not let go of it.
+    """
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise OSError(errno.EAGAIN, "another process holds it", str(path)) from error
+        time.sleep(_POLL_SECONDS)
