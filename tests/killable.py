@@ -1,8 +1,9 @@
 """Processes beside a test: runs that may be killed at a step or after a while, and readers without pause.
 
-`runs` imports everything once and forks a process for each run that it is told of, so that a hundred runs do
-not pay for a hundred imports. `versions` and `globs` read a publication over and over and say at the end what
-they saw. `analyst` holds a warehouse open. Each is told what to do on standard input, line by line, as JSON.
+`runs` and `commands` import everything once and fork a process for each run, or each command line, that they
+are told of, so that a hundred of them do not pay for a hundred imports. `versions` and `globs` read a
+publication over and over and say at the end what they saw. `analyst` holds a warehouse open. Each is told on
+standard input what to do, line by line, as JSON.
 """
 
 import gc
@@ -10,6 +11,7 @@ import hashlib
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import select
 import signal
@@ -25,6 +27,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
+import clvpipe
+from clvpipe.cli.main import main
 from clvpipe.config import load_settings
 from clvpipe.config.settings import STAGES
 from clvpipe.contracts import PUBLISHED, WAREHOUSE
@@ -58,14 +62,48 @@ def answer(content: Any) -> None:
     print(json.dumps(content), flush=True)
 
 
-def runs() -> None:
-    """Fork a run for every order; kill it after a while if the order says so."""
-    for name in ("pandas", *(f"clvpipe.stages.{stage}" for stage in STAGES)):
-        importlib.import_module(name)
+def _import_everything() -> None:
+    for module in pkgutil.walk_packages(clvpipe.__path__, "clvpipe."):
+        importlib.import_module(module.name)
+    importlib.import_module("pandas")
     for name in sql_files():
         for contract in (None, WAREHOUSE.get(name), PUBLISHED.get(name)):
             load(name)._statement(contract)
     gc.freeze()
+
+
+def commands() -> None:
+    """Fork a command line for every order, and tell how it ended and what it said."""
+    _import_everything()
+    answer("ready")
+    for order in orders():
+        said = {name: os.memfd_create(name) for name in ("stdout", "stderr")}
+        pid = os.fork()
+        if not pid:
+            _command(order, **said)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        words = {
+            name: os.pread(handle, os.fstat(handle).st_size, 0).decode() for name, handle in said.items()
+        }
+        for handle in said.values():
+            os.close(handle)
+        answer({"code": code, **words})
+
+
+def _command(order: dict[str, Any], stdout: int, stderr: int) -> None:
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    for number, handle in enumerate((os.open(os.devnull, os.O_RDONLY), stdout, stderr)):
+        os.dup2(handle, number)
+    sys.argv = ["clvpipe", *order["arguments"]]
+    main()
+    os._exit(0)
+
+
+def runs() -> None:
+    """Fork a run for every order; kill it after a while if the order says so."""
+    _import_everything()
     answer("ready")
     for order in orders():
         begin = time.monotonic()

@@ -277,6 +277,7 @@ def test_a_backfill_leaves_the_nightly_calibration_alone(tmp_path):
     assert bench.table("customer_segments")["calibration_id"].unique().to_list() == nightly
 
 
+@pytest.mark.slow
 def test_restated_months_know_what_is_known_today(tmp_path, lived):
     bench = _deliver(_bench(tmp_path))
     bench.run(as_of=date(2024, 6, 30))

@@ -14,6 +14,7 @@ import pytest
 
 from clvpipe.contracts import PUBLISHED
 from clvpipe.errors import ClvpipeError, ExitCode
+from tests.commands import clvpipe
 from tests.support import CONFIG, HEADER, LEDGER_HEADER, REPOSITORY, content_hashes, ledger_csv
 
 GOOD = LEDGER_HEADER + "\n".join(ledger_csv(40)) + "\n"
@@ -27,20 +28,6 @@ def folder(tmp_path: Path) -> Path:
     (home / "clvpipe.toml").write_text(CONFIG, encoding="utf-8")
     (home / "day 1.csv").write_text(GOOD, encoding="utf-8")
     return home
-
-
-def clvpipe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "clvpipe.cli.main", *arguments]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def test_cron_hears_nothing_when_all_is_well(folder):
@@ -187,6 +174,7 @@ def test_schema_and_path(folder):
     assert set(files) == set(PUBLISHED) and files["customer_segments"] == str(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("wait", [0.0, 0.7, 2.0])
 def test_a_signal_ends_the_run_at_once(folder, number, code, wait):

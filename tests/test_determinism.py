@@ -87,6 +87,7 @@ def test_the_zone_and_locale_of_the_machine_do_not_matter(tmp_path, plain, zone)
     assert content_hashes(tmp_path / "out") == plain
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(data=st.data())
 def test_any_permutation_splitting_and_repetition_gives_the_same_bytes(tmp_path_factory, data):

@@ -297,6 +297,7 @@ def _assert_sane(done):
     assert "Traceback" not in done.output and "bug:" not in done.output
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     header=st.sampled_from(

@@ -25,6 +25,7 @@ from clvpipe.publish import Layout, check
 from clvpipe.publish.check import Digests, check_current, check_version, check_versions
 from clvpipe.publish.files import sha256_of
 from clvpipe.publish.versions import read_manifest
+from tests.commands import clvpipe
 from tests.support import CONFIG, LEDGER_HEADER, REPOSITORY, Bench, ledger_csv
 
 GOOD = LEDGER_HEADER + "\n".join(ledger_csv(40)) + "\n"
@@ -63,7 +64,8 @@ def start(folder: Path, *arguments: str, stage: str = "") -> subprocess.Popen[st
     )  # fmt: skip
 
 
-def clvpipe(folder: Path, *arguments: str, stage: str = "") -> subprocess.CompletedProcess[str]:
+def broken(folder: Path, *arguments: str, stage: str) -> subprocess.CompletedProcess[str]:
+    """A command with the stage `features` replaced, and its end."""
     process = start(folder, *arguments, stage=stage)
     stdout, stderr = process.communicate(timeout=120)
     return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
@@ -157,6 +159,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prepare", "arguments", "stage", "code", "error"), FAILURES)
 def test_every_failure_is_in_journal_log_and_status_and_names_nobody(
     folder, prepare, arguments, stage, code, error
@@ -166,7 +169,11 @@ def test_every_failure_is_in_journal_log_and_status_and_names_nobody(
     )
     layout_of(folder).prepare()
     prepare(folder)
-    done = clvpipe(folder, "run", *arguments, "--log-json", stage=stage)
+    done = (
+        broken(folder, "run", *arguments, "--log-json", stage=stage)
+        if stage
+        else clvpipe(folder, "run", *arguments, "--log-json")
+    )
     assert done.returncode == code
     log = events(done.stderr)
     assert log[-1]["event"] == "run_ended" and log[-1]["level"] == "error"
@@ -314,6 +321,7 @@ def test_a_journal_that_cannot_be_written_does_not_hide_the_outcome(tmp_path, mo
     assert len(said) == 2
 
 
+@pytest.mark.slow
 def test_a_process_suspended_in_the_middle_of_a_line_does_not_hold_up_one_that_is_refused(folder):
     layout = layout_of(folder)
     with locked(layout), layout.journal.open("a") as suspended:

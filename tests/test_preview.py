@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from clvpipe.operations.preview import Preview, preview
 from clvpipe.publish.lock import only_writer
 from clvpipe.stages.context import Watch
 from clvpipe.stages.session import Request, run_stages
+from tests.commands import clvpipe
 from tests.support import LEDGER_HEADER, REPOSITORY, Bench, ledger_csv, manifest, published
 
 MINIMA = "[clv]\nminimum_customers = 100\nminimum_repeaters = 50\n"
@@ -297,23 +297,16 @@ def test_a_failure_leaves_no_copy(filled, monkeypatch):
     assert _bytes(filled.folder / "out") == before
 
 
-def _start(folder: Path, *arguments: str, stage: str = "") -> subprocess.Popen[str]:
-    """The command, with the stage `score` replaced if code for it is given."""
+def _start(folder: Path, *arguments: str, stage: str) -> subprocess.Popen[str]:
+    """The command, with the stage `score` replaced."""
     patch = folder / "patch"
-    patch.mkdir(exist_ok=True)
-    replaced = f"import clvpipe.stages.score as s\n{stage}\ns.run = run\n" if stage else ""
-    (patch / "sitecustomize.py").write_text(replaced)
+    patch.mkdir()
+    (patch / "sitecustomize.py").write_text(f"import clvpipe.stages.score as s\n{stage}\ns.run = run\n")
     return subprocess.Popen(
         [sys.executable, "-m", "clvpipe.cli.main", *arguments],
         cwd=folder, env={**os.environ, "PYTHONPATH": f"{patch}:{REPOSITORY / 'src'}"}, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-
-
-def _clvpipe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    process = _start(folder, *arguments)
-    stdout, stderr = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
 
 def _under_way(bench: Bench) -> subprocess.Popen[str]:
@@ -326,6 +319,7 @@ def _under_way(bench: Bench) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "preview", "forget"])
 def test_what_a_killed_preview_leaves_is_swept(filled, command):
     filled.run()
@@ -335,7 +329,7 @@ def test_what_a_killed_preview_leaves_is_swept(filled, command):
     process.communicate()
     assert list(filled.layout.work.glob("preview-*"))
     asked = {"run": ("--as-of", "2024-06-30"), "forget": ("c0001",), "preview": ()}[command]
-    done = _clvpipe(filled.folder, command, *asked, "--out", "out")
+    done = clvpipe(filled.folder, command, *asked, "--out", "out")
     assert done.returncode == 0, done.stderr
     assert list(filled.layout.work.iterdir()) == []
 
@@ -359,7 +353,7 @@ def test_a_table_for_people(filled):
     new = filled.folder / "new.toml"
     new.write_text(filled.config + "[lifecycle]\nchurn_days = 60\n")
     before = _bytes(filled.folder / "out")
-    done = _clvpipe(filled.folder, "preview", "--config", "new.toml", "--out", "out")
+    done = clvpipe(filled.folder, "preview", "--config", "new.toml", "--out", "out")
     assert (done.returncode, done.stderr) == (0, "")
     moved = _preview(filled, new.read_text()).schemes[0]
     assert f"lifecycle_state: {moved.moved:,} of 400 customers would move" in done.stdout
@@ -373,14 +367,14 @@ def test_json_for_programs(filled):
     filled.run()
     (filled.folder / "new.toml").write_text(filled.config + "[value_tier]\nhigh_share = 0.05\n")
     arguments = ("--config", "new.toml", "--out", "out", "--json")
-    content = json.loads(_clvpipe(filled.folder, "preview", *arguments).stdout)
+    content = json.loads(clvpipe(filled.folder, "preview", *arguments).stdout)
     assert (content["exit_code"], content["as_of"], content["known_at"]) == (0, "2024-06-30", None)
     tiers = next(one for one in content["schemes"] if one["scheme"] == "value_tier")
     assert tiers["moved"] == sum(move["customers"] for move in tiers["moves"]) > 0
     assert Decimal(tiers["current_value"]) == sum(Decimal(move["current_value"]) for move in tiers["moves"])
     names = [one["name"] for one in content["thresholds"]]
     assert names == sorted(names) and "value_tier.high_share" in names
-    against = json.loads(_clvpipe(filled.folder, "preview", *arguments, "--against", "clvpipe.toml").stdout)
+    against = json.loads(clvpipe(filled.folder, "preview", *arguments, "--against", "clvpipe.toml").stdout)
     assert against["schemes"] == content["schemes"] and against["against"] == "clvpipe.toml"
 
 
@@ -399,10 +393,9 @@ def test_refusals(filled, config, arguments, code):
     filled.run()
     (filled.folder / "new.toml").write_text(filled.config + config)
     before = _bytes(filled.folder)
-    done = _clvpipe(filled.folder, "preview", "--config", "new.toml", "--out", "out", *arguments)
+    done = clvpipe(filled.folder, "preview", "--config", "new.toml", "--out", "out", *arguments)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
-    shutil.rmtree(filled.folder / "patch")
     assert {name: content for name, content in _bytes(filled.folder).items() if name != "out/state/lock"} == {
         name: content for name, content in before.items() if name != "out/state/lock"
     }
@@ -415,7 +408,7 @@ def test_the_example_of_the_manual(sample, tmp_path):
     own = (resource_dir("config") / "sample.toml").read_text(encoding="utf-8")
     change = "[lifecycle]\nchurn_days = 120\n\n[value_tier]\nhigh_share = 0.10\n"
     (tmp_path / "strict.toml").write_text(f"{own}\n{change}", encoding="utf-8")
-    done = _clvpipe(tmp_path, "preview", "sample", "--config", "strict.toml", "--out", str(sample))
+    done = clvpipe(tmp_path, "preview", "sample", "--config", "strict.toml", "--out", str(sample))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1:] == example
 
@@ -425,15 +418,15 @@ def test_calibrate_by_hand(filled):
     filled.run()
     filled.config_path.write_text(filled.config)
     arguments = ("calibrate", "--as-of", "2024-06-30", "--out", "out")
-    same = _clvpipe(filled.folder, *arguments)
+    same = clvpipe(filled.folder, *arguments)
     assert (same.returncode, same.stderr) == (0, "")
     assert "nothing differs from 2024-06-30-" in same.stdout
     assert "until the quarter is over" in same.stdout
     filled.put("b.csv", LEDGER_HEADER + "".join(f"n{n},new{n},2024-06-01,5\n" for n in range(70)))
-    content = json.loads(_clvpipe(filled.folder, *arguments, "--json").stdout)
+    content = json.loads(clvpipe(filled.folder, *arguments, "--json").stdout)
     assert content["exit_code"] == 0 and content["before"] != content["identity"]
     assert {"name", "before", "after"} == content["changes"][0].keys()
-    shown = _clvpipe(filled.folder, "calibrate", "--as-of", "2024-03-31", "--out", "out").stdout
+    shown = clvpipe(filled.folder, "calibrate", "--as-of", "2024-03-31", "--out", "out").stdout
     assert "none stood for this day before" in shown and "purchases.estimates.r" in shown
     assert "new1" not in shown and "c0001" not in shown
     lines = [json.loads(line) for line in filled.layout.journal.read_text().splitlines()]
@@ -442,4 +435,4 @@ def test_calibrate_by_hand(filled):
         ("calibrate", 0, None)
     ] * 3
     (filled.folder / "clvpipe.toml").write_text("x = ")
-    assert _clvpipe(filled.folder, *arguments).returncode == ExitCode.CONFIG
+    assert clvpipe(filled.folder, *arguments).returncode == ExitCode.CONFIG

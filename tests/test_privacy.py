@@ -329,6 +329,7 @@ MOMENTS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_an_erasure_that_is_cut_short_is_finished_by_the_next_run(published_twice, monkeypatch, moment):
     bench = published_twice
@@ -410,6 +411,7 @@ def test_readers_of_a_damaged_publication_see_the_newest_sound_one(published_twi
     assert _files_with(bench, ERASED) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ['a"b', "a,b", "a''b", "x;y", "=cmd|' /C calc'!A0", "a\\b", "%s{}", "张三 李四"]
 )

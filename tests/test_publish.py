@@ -188,6 +188,7 @@ def test_readers_can_reach_an_output_folder_that_the_run_has_made(tmp_path):
     assert modes == [0o750] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["ingest", "features", "fit", "score", "segment", "publish"])
 def test_a_failure_in_any_stage_leaves_the_last_publication(filled, monkeypatch, stage):
     filled.run()

@@ -20,7 +20,7 @@ from clvpipe.contracts.model import Column, Table
 from clvpipe.errors import ConfigError, ExitCode
 from clvpipe.sqlrepo import RuleCase, lifecycle_rules
 from clvpipe.sqlrepo.rule_text import Language, Number, condition_text
-from tests.test_cli import clvpipe
+from tests.commands import clvpipe
 
 COLUMNS = Table(
     "inputs",

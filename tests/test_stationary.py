@@ -64,6 +64,7 @@ def check(found: pl.DataFrame) -> None:
         assert broken(everybody, state) == []
 
 
+@pytest.mark.slow
 def test_steady_buyers_are_seldom_called_declining_or_growing(tmp_path):
     found = states(tmp_path, steady(RATES, 80_000), TWO_MONTHS)
     assert min(found["group"].value_counts()["count"]) > 200

@@ -114,6 +114,7 @@ def test_killed_at_a_step_the_next_run_makes_the_same(tmp_path, runner, standing
     assert contents(folder.out) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["part kept", "version in place", "current swapped"])
 def test_the_very_first_run_may_be_killed_too(tmp_path, runner, step):
     clean, killed = prepared(tmp_path / "clean"), prepared(tmp_path / "killed")

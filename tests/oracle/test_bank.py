@@ -139,6 +139,7 @@ def test_seeded_banks(seed: int) -> None:
     check(both(bank(seed)))
 
 
+@pytest.mark.slow
 @settings(max_examples=10, suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink))
 @given(banks())
 def test_any_bank(made: Bank) -> None:
@@ -154,6 +155,7 @@ def test_thousands_of_customers(seed: int) -> None:
     assert len(side.true) > 300
 
 
+@pytest.mark.slow
 def test_choices_of_a_bank() -> None:
     """Other weights, the number of assets for their amount, another memory of tiers, other bounds."""
     weights = dict(zip(truth.COMPONENTS, map(Fraction, (3, 1, 2, 0)), strict=True))

@@ -112,6 +112,7 @@ def test_cdnow(cdnow: Outcome, check: Check) -> None:
     check(cdnow)
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**32 - 1),
     as_of=st.one_of(st.sampled_from(LEAP_DAYS), st.dates(date(2019, 1, 1), date(2026, 12, 31))),

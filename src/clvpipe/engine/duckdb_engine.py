@@ -315,7 +315,7 @@ def _identifier(name: str) -> str:
     """Quote an identifier; only names that clvpipe itself gives reach this, and they are checked anyway."""
     if not name.isidentifier():
         raise ValueError(f"not an identifier: {name!r}")
-    return exp.to_identifier(name, quoted=True).sql(dialect="duckdb")
+    return f'"{name}"'
 
 
 def _literal(text: str) -> str:

@@ -86,9 +86,10 @@ class SqlFile:
 
 
 def _render(tree: exp.Query, contract: Table | None) -> tuple[str, frozenset[str]]:
-    """The statement's text and the names of its parameters."""
+    """The statement's text and the names of its parameters. The tree is used up: it need not be copied."""
     query = cast_to(contract, tree) if contract else tree
-    return query.sql(dialect=DIALECT), frozenset(str(node.this) for node in query.find_all(exp.Placeholder))
+    names = frozenset(str(node.this) for node in query.find_all(exp.Placeholder))
+    return query.sql(dialect=DIALECT, copy=False), names
 
 
 def sql_files() -> dict[str, Path]:
@@ -135,14 +136,26 @@ def _with_ratios(tree: exp.Query) -> exp.Query:
 
 
 def cast_to(contract: Table, tree: exp.Query) -> exp.Select:
-    """SELECT every column of the contract, cast to its type, from the query."""
+    """SELECT every column of the contract, cast to its type, from the query, which becomes a part of it."""
     columns = [
         exp.alias_(
-            exp.cast(exp.column(column.name, table="source"), column.type, dialect=DIALECT), column.name
+            exp.cast(exp.column(column.name, table="source"), _type(column.type), copy=False),
+            column.name,
+            copy=False,
         )
         for column in contract.columns
     ]
-    return exp.select(*columns).from_(tree.subquery("source"))
+    return exp.select(*columns, copy=False).from_(tree.subquery("source", copy=False), copy=False)
+
+
+@cache
+def _parsed_type(name: str) -> exp.DataType:
+    return exp.DataType.build(name, dialect=DIALECT)
+
+
+def _type(name: str) -> exp.DataType:
+    """A type of a contract. A few stand for hundreds of columns, and a copy costs less than parsing."""
+    return _parsed_type(name).copy()
 
 
 def _header(text: str) -> dict[str, str]:
