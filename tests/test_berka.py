@@ -128,7 +128,7 @@ def test_a_config_is_proposed_for_the_banks_own_file(tmp_path):
     from clvpipe.onboarding.scaffold import scaffold_proposal
 
     file = shared() / "data" / "berka" / "trans.asc.gz"
-    proposal = propose(file)
+    proposal = propose(file, "retail", "CZK")
     assert {ours: guess.value for ours, guess in proposal.columns.items()} == {
         "transaction_id": "trans_id",
         "customer_id": "account_id",
@@ -137,7 +137,7 @@ def test_a_config_is_proposed_for_the_banks_own_file(tmp_path):
         "transaction_type": "type",
     }
     assert proposal.settings["date_format"].value == "%y%m%d"
-    scaffold_proposal(tmp_path, proposal, "retail", "CZK")
+    scaffold_proposal(tmp_path, proposal)
     bench = Bench(tmp_path, config=(tmp_path / "clvpipe.toml").read_text(), as_of=date(1994, 3, 30))
     bench.run(("ingest",))
     assert bench.warehouse("SELECT count(*) FROM transactions")[0][0] == ROWS

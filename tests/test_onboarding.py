@@ -19,6 +19,9 @@ def clvpipe(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+LENIENT = "[quality]\nmaximum_reject_share = 1.0\n"
+
+
 def _values(proposal):
     return {ours: guess.value for ours, guess in proposal.columns.items()}
 
@@ -34,13 +37,13 @@ def test_init_makes_a_folder_that_runs(tmp_path, monkeypatch):
 
 
 def test_a_proposal_for_cdnow_runs(tmp_path):
-    proposal = propose(package_file("package:lifetimes/datasets/CDNOW_sample.txt"))
+    proposal = propose(package_file("package:lifetimes/datasets/CDNOW_sample.txt"), "retail", "USD")
     assert proposal.settings["delimiter"].value == "whitespace"
     assert proposal.settings["date_format"].value == "%Y%m%d"
     assert proposal.columns["posted_at"].value == "column_3"
     assert proposal.columns["amount"].value == "column_5"
     assert proposal.unmapped == ("column_2", "column_4")
-    scaffold_proposal(tmp_path, proposal, "retail", "USD")
+    scaffold_proposal(tmp_path, proposal)
     bench = Bench(tmp_path, config=(tmp_path / "clvpipe.toml").read_text(), as_of=date(1997, 9, 30))
     bench.run()
     assert bench.table("customer_segments").height == 2357
@@ -50,11 +53,12 @@ def test_a_proposal_for_cdnow_runs(tmp_path):
     "name", [path.name for path in sorted((resource_dir("sample") / "bank").glob("transactions_*.csv.gz"))]
 )
 def test_a_proposal_for_each_of_the_samples_deliveries(tmp_path, name):
-    proposal = propose(resource_dir("sample") / "bank" / name)
+    proposal = propose(resource_dir("sample") / "bank" / name, "bank")
     columns = _values(proposal)
     assert all(columns[role] == role for role in ("customer_id", "posted_at", "amount", "transaction_type"))
     assert columns["transaction_id"] == "transaction_id"
-    scaffold_proposal(tmp_path, proposal, "bank", "CNY")
+    assert proposal.general["currency"].value == "CNY" and proposal.file_date is not None
+    scaffold_proposal(tmp_path, proposal)
     bench = Bench(tmp_path, config=(tmp_path / "clvpipe.toml").read_text())
     bench.run(("ingest",))
     rejected = bench.layout.rejects("transactions")
@@ -77,7 +81,7 @@ def test_proposals_for_common_shapes(tmp_path, name):
     (tmp_path / "a.csv").write_bytes((header + "\n" + (row + "\n") * 5).encode(encoding))
     proposal = propose(tmp_path / "a.csv")
     assert proposal.settings["encoding"].value == encoding
-    scaffold_proposal(tmp_path, proposal, "retail", "EUR")
+    scaffold_proposal(tmp_path, proposal)
     bench = Bench(tmp_path, config=(tmp_path / "clvpipe.toml").read_text())
     bench.run(("ingest",))
     rows = bench.warehouse("SELECT DISTINCT posted_on::varchar, amount::double FROM transactions")
@@ -102,6 +106,76 @@ def test_parquet(tmp_path):
         "posted_at": "date",
         "amount": "price",
     }
+
+
+def test_numbers_in_parquet_are_read_for_what_they_mean(tmp_path):
+    """Ids beside gaps become floats in other tools, and days whole numbers."""
+    import polars as pl
+
+    nan, large = float("nan"), 1234567890123456.0
+    ids = [1.0, 2.0, nan, large] + [3.0] * 36
+    frame = pl.DataFrame({"customer_id": ids, "posted_at": [20240131] * 40, "amount": [5] * 40})
+    frame.write_parquet(tmp_path / "a.parquet")
+    proposal = propose(tmp_path / "a.parquet")
+    assert proposal.settings["date_format"].value == "%Y%m%d"
+    scaffold_proposal(tmp_path, proposal)
+    bench = Bench(tmp_path, config=(tmp_path / "clvpipe.toml").read_text() + LENIENT)
+    bench.run()
+    assert bench.table("customer_segments")["customer_id"].to_list() == ["1", "1234567890123456", "2", "3"]
+    assert bench.table("rejected_rows").select("line", "column_name", "reason").rows() == [
+        (3, "customer_id", "MISSING")
+    ]
+
+
+def test_a_header_that_names_a_column_twice_is_no_record(tmp_path):
+    (tmp_path / "a.csv").write_text("date,date,amount,customer\n" + "2024-01-31,2024-02-01,5.00,x\n" * 5)
+    with pytest.raises(InputError, match="'date' twice"):
+        propose(tmp_path / "a.csv")
+
+
+def test_columns_that_a_spreadsheet_left_without_a_name_hinder_nobody(tmp_path):
+    (tmp_path / "a.csv").write_text("customer,date,amount,,\n" + "x,2024-01-31,5.00,,\n" * 5)
+    scaffold_proposal(tmp_path, propose(tmp_path / "a.csv"))
+    bench = Bench(tmp_path, config=(tmp_path / "clvpipe.toml").read_text())
+    bench.run(("ingest",))
+    assert bench.warehouse("SELECT count(*) FROM transactions") == [(5,)]
+
+
+@pytest.mark.parametrize("amount", ['"1,234.56"', "$1234.56", "1 234.56"])
+def test_money_that_is_not_read_is_called_so(tmp_path, amount):
+    (tmp_path / "a.csv").write_text("customer,date,amount\n" + f"x,2024-01-31,{amount}\n" * 5)
+    with pytest.raises(InputError, match="marks between thousands or signs of a currency"):
+        propose(tmp_path / "a.csv")
+
+
+def test_the_currency_is_that_of_the_file_or_a_guess(tmp_path):
+    (tmp_path / "a.csv").write_text("customer_id,posted_at,amount,currency\nx,2024-01-31,1.50,CHF\n")
+    (tmp_path / "b.csv").write_text(HEADER + "x,2024-01-31,1.50\n")
+    proposals = [propose(tmp_path / "a.csv"), propose(tmp_path / "b.csv")]
+    assert [(p.general["currency"].value, p.general["currency"].sure) for p in proposals] == [
+        ("CHF", "sure"),
+        ("EUR", "a guess"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "there"), [("clvpipe.toml", ""), ("nightly.toml", "x"), ("extracts", "x")])
+def test_init_writes_over_nothing(tmp_path, name, there):
+    (tmp_path / name).write_text(there)
+    done = clvpipe("init", tmp_path)
+    assert done.exit_code == ExitCode.USAGE and f"there is {name} already" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == there
+    assert clvpipe("init", tmp_path / name).exit_code == ExitCode.USAGE
+
+
+def test_a_proposal_that_is_no_configuration_leaves_none(tmp_path):
+    (tmp_path / "a.csv").write_text(HEADER + "x,2024-01-31,1.50\n")
+    made = ("init", tmp_path / "new", "--from", tmp_path / "x" / ".." / "a.csv")
+    (tmp_path / "x").mkdir()
+    assert clvpipe(*made, "--currency", "euro").exit_code == ExitCode.CONFIG
+    assert clvpipe(*made, "--preset", "nothing").exit_code == ExitCode.CONFIG
+    assert list((tmp_path / "new").iterdir()) == []
+    assert clvpipe(*made).exit_code == 0
 
 
 @pytest.mark.parametrize(

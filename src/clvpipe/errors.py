@@ -105,6 +105,47 @@ class StorageError(ClvpipeError):
     exit_code = ExitCode.STORAGE
 
 
+class DamagedError(StorageError):
+    """A file of clvpipe's own is missing, or is not what it was."""
+
+
+def storage_refuses(error: OSError, where: str | None = None) -> StorageError:
+    """What the file system says, as an error for people.
+
+    Args:
+        error: Its own.
+        where: The place, if the error does not name one.
+    """
+    return StorageError(
+        f"the file system refuses: {error.strerror or type(error).__name__}",
+        where=str(error.filename or where or "") or None,
+        left="the last publication",
+        next_step="check space, permissions and the path, and run again",
+    )
+
+
+def mendable(error: BaseException, where: str | None = None) -> ClvpipeError | None:
+    """A failure as one that a person can mend; None: it is a defect of ours.
+
+    Args:
+        error: Any exception.
+        where: The place, if the error does not name one.
+    """
+    match error:
+        case ClvpipeError():
+            return error
+        case MemoryError():
+            what, next_step = "there is not enough memory", "give the job more memory, or fewer --threads"
+        case RuntimeError() if "can't start new thread" in str(error):
+            what = "there is no room for another thread"
+            next_step = "give the job more memory or processes, or fewer --threads"
+        case OSError() if error.filename or where:
+            return storage_refuses(error, where)
+        case _:
+            return None
+    return StorageError(what, left="the last publication", next_step=f"{next_step}, and run again")
+
+
 class StoppedError(ClvpipeError):
     """SIGINT or SIGTERM ended the run.
 

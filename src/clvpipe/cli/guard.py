@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from clvpipe.cli.stderr import STDERR
-from clvpipe.errors import ClvpipeError, ExitCode, StoppedError, StorageError
+from clvpipe.errors import ClvpipeError, ExitCode, StoppedError, StorageError, mendable
 
 DEBUG = "CLVPIPE_DEBUG"
 
@@ -30,19 +30,6 @@ def guarded(as_json: bool, log_json: bool = False) -> Iterator[None]:
     except typer.Exit as end:
         STDERR.end(end.exit_code)
         raise
-    except ClvpipeError as error:
-        if as_json:
-            typer.echo(json.dumps(error.as_dict(), ensure_ascii=False))
-        STDERR.end(error.exit_code, f"clvpipe: error: {error}", error.as_dict())
-        raise typer.Exit(int(error.exit_code)) from None
-    except MemoryError:
-        full = StorageError(
-            "there is not enough memory",
-            left="the last publication",
-            next_step="give the job more memory and run again",
-        )
-        STDERR.end(full.exit_code, f"clvpipe: error: {full}", full.as_dict())
-        raise typer.Exit(int(full.exit_code)) from None
     except KeyboardInterrupt:
         STDERR.end(ExitCode.INTERRUPTED, error=StoppedError(ExitCode.INTERRUPTED).as_dict())
         raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
@@ -51,19 +38,33 @@ def guarded(as_json: bool, log_json: bool = False) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         STDERR.end(ExitCode.OK)
         raise typer.Exit(int(ExitCode.OK)) from None
-    except OSError as error:
-        if error.filename is not None:
-            raise _bug(error, log_json) from None
-        refused = StorageError(
-            f"standard output refuses: {error.strerror or type(error).__name__}",
-            left="nothing; if the command published, the publication is in place",
-            next_step="check where the output goes",
-        )
-        STDERR.end(refused.exit_code, f"clvpipe: error: {refused}", refused.as_dict())
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(int(refused.exit_code)) from None
     except Exception as error:
+        known = mendable(error)
+        if known is not None:
+            raise _failed(known, as_json) from None
+        if isinstance(error, OSError):
+            raise _standard_output_refuses(error) from None
         raise _bug(error, log_json) from None
+
+
+def _failed(error: ClvpipeError, as_json: bool) -> typer.Exit:
+    """What a person can mend."""
+    if as_json:
+        typer.echo(json.dumps(error.as_dict(), ensure_ascii=False))
+    STDERR.end(error.exit_code, f"clvpipe: error: {error}", error.as_dict())
+    return typer.Exit(int(error.exit_code))
+
+
+def _standard_output_refuses(error: OSError) -> typer.Exit:
+    """An error of the system that names no file is about what we print."""
+    refused = StorageError(
+        f"standard output refuses: {error.strerror or type(error).__name__}",
+        left="nothing; if the command published, the publication is in place",
+        next_step="check where the output goes",
+    )
+    STDERR.end(refused.exit_code, f"clvpipe: error: {refused}", refused.as_dict())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return typer.Exit(int(refused.exit_code))
 
 
 def _bug(error: Exception, log_json: bool) -> typer.Exit:

@@ -4,11 +4,11 @@ A query that runs in the main thread would keep Python from seeing the signal un
 anywhere is safe, because a publication appears in one step; so what does not stop by itself is left behind.
 """
 
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -104,7 +104,8 @@ def _stop(worker: _Worker[Any]) -> bool:
         worker.over.wait(0.05)
     if worker.context is None or not worker.over.is_set() or worker.error is not None:
         if worker.context is not None:
-            shutil.rmtree(worker.context.layout.staging, ignore_errors=True)
+            with suppress(OSError):
+                worker.context.layout.discard_staging()
         return False
     return worker.context.has_published
 

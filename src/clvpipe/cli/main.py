@@ -125,8 +125,11 @@ def init(
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help="With --from: bank, wealth or retail.")] = "retail",
     currency: Annotated[
-        str, typer.Option("--currency", help="With --from: the one currency, as in EUR.")
-    ] = "EUR",
+        str | None,
+        typer.Option(
+            "--currency", help="With --from: the one currency; else that of the file.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a folder that is ready to run: the bank sample, or a config proposed for your own extract."""

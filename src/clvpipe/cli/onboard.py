@@ -13,7 +13,7 @@ from clvpipe.config import load_pipeline, load_settings
 from clvpipe.errors import ExitCode, InputError
 
 
-def show_init(folder: Path, source: Path | None, preset: str, currency: str, as_json: bool) -> None:
+def show_init(folder: Path, source: Path | None, preset: str, currency: str | None, as_json: bool) -> None:
     """Make a folder ready to run, and say what to type next.
 
     Raises:
@@ -30,9 +30,13 @@ def show_init(folder: Path, source: Path | None, preset: str, currency: str, as_
         typer.echo(f"made {folder} with {len(written)} files: a config, a pipeline, and a bank's extracts")
         typer.echo(f"next: cd {shlex.quote(str(folder))} && clvpipe doctor && clvpipe run --as-of 2024-06-30")
         return
-    proposal = propose(source)
-    written = scaffold_proposal(folder, proposal, preset, currency)
-    guesses = {**proposal.settings, **{f"column {ours}": guess for ours, guess in proposal.columns.items()}}
+    proposal = propose(source, preset, currency)
+    written = scaffold_proposal(folder, proposal)
+    guesses = {
+        **proposal.general,
+        **proposal.settings,
+        **{f"column {ours}": guess for ours, guess in proposal.columns.items()},
+    }
     if as_json:
         facts = {name: {"value": g.value, "sure": g.sure, "why": g.why} for name, g in guesses.items()}
         content = {"written": [str(written[0])], "proposal": facts, "unmapped": list(proposal.unmapped)}
@@ -43,6 +47,8 @@ def show_init(folder: Path, source: Path | None, preset: str, currency: str, as_
         table.add_row(name, repr(guess.value), guess.sure, guess.why)
     console = Console(highlight=False)
     console.print(table)
+    if proposal.column_names:
+        console.print("\nthe file has no header: its columns got names by their places")
     if proposal.unmapped:
         console.print(f"\nread by nothing: {', '.join(proposal.unmapped)}", markup=False, soft_wrap=True)
     console.print(f"\nwritten: {written[0]}", markup=False, soft_wrap=True)

@@ -13,12 +13,34 @@ from clvpipe.cli.guard import guarded
 PipelineName = Annotated[
     str, typer.Argument(help="A shipped pipeline (sample, cdnow, nightly) or a .toml file.")
 ]
+
+
+def _path(text: str) -> Path:
+    """A path. An empty one is a variable that somebody forgot to set, and not the folder that we are in."""
+    if not text.strip():
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Output folder; default out/<pipeline>.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Output folder; default out/<pipeline>.",
+        show_default=False,
+        parser=_path,
+        metavar="PATH",
+    ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="Your configuration; default ./clvpipe.toml.", show_default=False),
+    typer.Option(
+        "--config",
+        help="Your configuration; default ./clvpipe.toml.",
+        show_default=False,
+        parser=_path,
+        metavar="PATH",
+    ),
 ]
 LockTimeout = Annotated[
     float,

@@ -22,8 +22,8 @@ def read_toml(path: Path) -> Tree:
         ConfigError: Missing, unreadable, not UTF-8, or not TOML (with line and column).
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        # Some editors put a byte order mark before the first line.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError("the file does not exist", where=str(path), next_step="check the path") from error
     except tomllib.TOMLDecodeError as error:
@@ -95,7 +95,10 @@ def validated(model: type[M], tree: Tree, path: Path) -> M:
         setting = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ConfigError(
-            f"{_sentence(first)}{more}", where=f"{path}, setting `{setting}`", left="everything"
+            f"{_sentence(first)}{more}",
+            where=f"{path}, setting `{setting}`",
+            left="everything",
+            next_step=f"every setting is explained in {resource_dir('config') / 'defaults.toml'}",
         ) from None
 
 
@@ -104,4 +107,8 @@ def _sentence(problem: Any) -> str:
         return "there is no such setting"
     if problem["type"] == "missing":
         return "a required setting is missing"
+    if problem["type"] == "tuple_type":
+        return "a list is expected: [ ..., ... ]"
+    if problem["type"] == "too_short":
+        return f"at least {problem['ctx']['min_length']} values are expected in the list"
     return str(problem["msg"]).removeprefix("Value error, ")

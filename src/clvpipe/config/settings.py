@@ -7,9 +7,17 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
-from clvpipe.contracts.extracts import EXTRACTS
+from clvpipe.contracts.extracts import EXTRACTS, LARGEST_AMOUNT
 
 T = TypeVar("T")
 _DIRECTIVES = frozenset("YymdHMSfIpbBj%")
@@ -49,7 +57,7 @@ Count = Threshold[Annotated[int, Field(ge=1)]]
 Ratio = Threshold[Annotated[Decimal, Field(gt=0, le=100)]]
 ProperShare = Annotated[Decimal, Field(gt=0, lt=1)]
 Share = Threshold[ProperShare]
-Money = Annotated[Decimal, Field(ge=0, le=10**12, decimal_places=2)]
+Money = Annotated[Decimal, Field(ge=0, le=LARGEST_AMOUNT, decimal_places=2)]
 
 
 def _checked_name(value: str) -> str:
@@ -64,8 +72,10 @@ def _checked_name(value: str) -> str:
 
 def _checked_pattern(value: str) -> str:
     parts = value.replace("\\", "/").split("/")
-    if not value or ".." in parts or any(ord(character) < 32 for character in value):
+    if ".." in parts or any(ord(character) < 32 for character in value):
         raise ValueError("a file pattern may not climb out of its folder (`..`) or hold control characters")
+    if parts[-1] in ("", "."):
+        raise ValueError("a file pattern names files, not a folder")
     return value
 
 
@@ -134,6 +144,10 @@ class TableInput(Frozen):
             info = codecs.lookup(value)
         except LookupError as error:
             raise ValueError(f"Python knows no encoding {value!r}") from error
+        try:
+            info.incrementaldecoder("replace").decode(bytes(range(256)), True)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{value!r} cannot decode a file that may hold any byte") from error
         if not info._is_text_encoding:
             raise ValueError(f"{value!r} is not a text encoding")
         return value
@@ -179,7 +193,7 @@ class Inputs(Frozen):
 class PurchaseDefault(Frozen):
     """What a type that no rule names is."""
 
-    purchase: bool
+    purchase: StrictBool
     margin_rate: Annotated[Decimal, Field(ge=-10, le=10, decimal_places=6)]
 
 
@@ -187,7 +201,7 @@ class PurchaseRule(Frozen):
     """Transaction types that are (or are not) purchases, and the share of the amount that is earned."""
 
     types: Annotated[tuple[Name, ...], Field(min_length=1)]
-    purchase: bool
+    purchase: StrictBool
     margin_rate: Annotated[Decimal, Field(ge=-10, le=10, decimal_places=6)] = Decimal(1)
 
 
@@ -237,7 +251,7 @@ class Theta(Frozen):
     """How a quadrant's threshold is found when a calibration is made."""
 
     method: Literal["median", "mean", "quantile", "pareto", "fixed"]
-    parameter: Annotated[Decimal, Field(ge=-(10**12), le=10**12)] | None = None
+    parameter: Annotated[Decimal, Field(ge=-LARGEST_AMOUNT, le=LARGEST_AMOUNT)] | None = None
     provenance: str = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -23,6 +23,10 @@ CUSTOMER = "customer_id"
 # Columns that name a customer: whose row it is, and other customers.
 IDENTIFIERS = (CUSTOMER, "referred_by")
 MENTIONS = IDENTIFIERS[1:]
+# An id is at most so long, and holds no control character; between its ends a tab or a line end may stand.
+LONGEST_ID = 255
+UNFIT_IN_ID = r"[\x00-\x08\x0B\x0C\x0E-\x1F]|^[\t\n\r]|[\t\n\r]$"
+LARGEST_AMOUNT = 10**12
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Which files there are, what they contain by hash, and their bytes unpacked."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,26 @@ def _expand(pattern: str, base: Path) -> list[Path]:
         base, pattern = Path(Path(pattern).anchor), str(Path(pattern).relative_to(Path(pattern).anchor))
     if (base / pattern).is_file():
         return [base / pattern]
-    return sorted(path for path in base.glob(pattern) if path.is_file() and path.name[0] != ".")
+    found = sorted(path for path in base.glob(pattern) if path.name[0] != "." and not path.is_dir())
+    for path in found:
+        _must_be_readable(path)
+    return found
+
+
+def _must_be_readable(path: Path) -> None:
+    """A delivery that cannot be read is none that may be passed over."""
+    shown = os.fsencode(path).decode("utf-8", "replace")
+    if not path.is_file():
+        raise InputError(
+            "is no ordinary file, or a link to nothing",
+            where=shown,
+            left="everything",
+            next_step="mend the delivery, or take it out of the folder",
+        )
+    if shown != str(path):
+        raise InputError(
+            "the file's name is not valid UTF-8", where=shown, left="everything", next_step="rename the file"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,8 @@
 Every physical line is accounted for: header + blank lines + lines of records + lines of rejects = lines.
 """
 
+import csv
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ from clvpipe.extracts.text import REPLACEMENT, CleanText, last_open_quote
 Lines = np.ndarray[tuple[int], np.dtype[np.int64]]
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _BLOCK_BYTES = 16 << 20
+# Floats hold every whole number below it.
+_LARGEST_WHOLE = 2.0**53
 LINE = "line"
 
 
@@ -79,7 +83,7 @@ def column_sources(
         InputError: As `read_records`.
     """
     if file.is_parquet:
-        with _readable(file):
+        with readable(file):
             names = list(pq.read_schema(file.path).names)
     else:
         names, _ = _header(file, table)
@@ -97,7 +101,7 @@ def _csv(file: SourceFile, table: TableInput, wanted: Sequence[str], required: S
 def _header(file: SourceFile, table: TableInput) -> tuple[list[str], int]:
     if table.column_names is not None:
         return list(table.column_names), 0
-    with file.open() as stream, _readable(file):
+    with file.open() as stream, readable(file):
         text = CleanText(stream, table.encoding, squeeze_blanks=table.delimiter == "whitespace")
         head = b""
         while b"\n" not in head and len(head) < _BLOCK_BYTES and (block := text.read(1 << 16)):
@@ -105,13 +109,21 @@ def _header(file: SourceFile, table: TableInput) -> tuple[list[str], int]:
     first = head.split(b"\n", 1)[0].decode("utf-8", "replace")
     if not first.strip():
         raise _refuse(file, "the file is empty" if not head.strip() else "the first line is blank", line=1)
-    delimiter = _delimiter(table)
-    names = [name.strip().strip('"').strip() for name in first.split(delimiter)]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    try:
+        [fields] = csv.reader([first], delimiter=_delimiter(table), skipinitialspace=True)
+    except csv.Error as error:
+        raise _refuse(file, "the header cannot be read", line=1) from error
+    names = [name.strip() for name in fields]
+    _must_differ(file, table, names)
+    return names, 1
+
+
+def _must_differ(file: SourceFile, table: TableInput, names: Sequence[str]) -> None:
+    """Columns without a name cannot be asked for; spreadsheets leave some at the end."""
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
         which = f"the column {twice!r}" if _is_header(names, table) else "a column"
         raise _refuse(file, f"the header names {which} twice", line=1)
-    return names, 1
 
 
 def _match(
@@ -162,7 +174,7 @@ def _csv_batches(
     rejects: list[RawReject],
 ) -> Iterator[pa.RecordBatch]:
     shape = _ShapeWatch()
-    with file.open() as stream, _readable(file):
+    with file.open() as stream, readable(file):
         text = CleanText(stream, table.encoding, squeeze_blanks=table.delimiter == "whitespace")
         keys = [f"c{index}" for index in range(len(names))]
         reader = pacsv.open_csv(
@@ -213,7 +225,7 @@ class _ShapeWatch:
     """
 
     def __init__(self) -> None:
-        self._invalid: list[tuple[int, str]] = []
+        self._invalid: deque[tuple[int, str]] = deque()
         self.rejects: list[RawReject] = []
         self.lines_accounted = 0
 
@@ -248,7 +260,7 @@ class _ShapeWatch:
 
     def _take_invalid(self, row: int, extra_lines: int, header_lines: int) -> tuple[int, int]:
         while self._invalid and self._invalid[0][0] - header_lines - 1 <= row:
-            _, text = self._invalid.pop(0)
+            _, text = self._invalid.popleft()
             if text.strip():
                 self.rejects.append(RawReject(row + extra_lines + header_lines + 1, "FIELD_COUNT", text))
             extra_lines += text.count("\n")
@@ -284,12 +296,20 @@ def _raw_rejects(lines: Lines, damaged: Flags, batch: pa.RecordBatch) -> list[Ra
 def _parquet(
     file: SourceFile, table: TableInput, wanted: Sequence[str], required: Sequence[str]
 ) -> FileRecords:
-    with _readable(file):
+    with readable(file):
         source = pq.ParquetFile(file.path)
-    names = source.schema_arrow.names
-    sources = _match(file, table, names, wanted, required)
     schema = source.schema_arrow
-    typed = {ours for ours, theirs in sources.items() if not _is_text(schema.field(theirs).type)}
+    names = schema.names
+    _must_differ(file, table, names)
+    sources = _match(file, table, names, wanted, required)
+    kinds = {ours: schema.field(theirs).type for ours, theirs in sources.items()}
+    for ours, kind in kinds.items():
+        if not _is_readable(kind):
+            raise _refuse(
+                file, f"the column {sources[ours]!r} holds values of type {kind}, which cannot be read"
+            )
+    # A whole number may be a day written without marks, and an id anyhow.
+    typed = {ours for ours, kind in kinds.items() if not (_is_text(kind) or pa.types.is_integer(kind))}
     return FileRecords(
         _parquet_batches(file, source, sources, wanted), frozenset(sources), frozenset(typed), tuple(names)
     )
@@ -299,7 +319,7 @@ def _parquet_batches(
     file: SourceFile, source: pq.ParquetFile, sources: dict[str, str], wanted: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     row = 1
-    with _readable(file):
+    with readable(file):
         for batch in source.iter_batches(columns=list(sources.values())):
             lines = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
             row += batch.num_rows
@@ -307,7 +327,7 @@ def _parquet_batches(
                 {
                     LINE: lines,
                     **{
-                        ours: pc.cast(batch.column(sources[ours]), pa.string())
+                        ours: _as_text(batch.column(sources[ours]))
                         if ours in sources
                         else pa.nulls(batch.num_rows, pa.string())
                         for ours in wanted
@@ -316,8 +336,33 @@ def _parquet_batches(
             )
 
 
+def _as_text(column: pa.Array) -> pa.Array:
+    """A column as text. Who keeps whole numbers beside gaps as floats means neither `1e+15` nor `nan`."""
+    text = pc.cast(column, pa.string())
+    if not pa.types.is_floating(column.type):
+        return text
+    values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    whole = np.abs(values) < _LARGEST_WHOLE
+    whole[whole] = values[whole] == np.trunc(values[whole])
+    integers = pc.cast(pa.array(np.where(whole, values, 0.0).astype(np.int64)), pa.string())
+    missing = pa.array(np.isnan(values))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), pc.if_else(pa.array(whole), integers, text))
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(
+        pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)
+    )
+
+
+def _is_readable(kind: pa.DataType) -> bool:
+    """Whether a column of that type has a text that means what it says."""
+    known = (
+        pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean,
+        pa.types.is_date, pa.types.is_timestamp, pa.types.is_null,
+    )  # fmt: skip
+    return _is_text(kind) or any(is_of(kind) for is_of in known)
 
 
 def _delimiter(table: TableInput) -> str:
@@ -334,7 +379,7 @@ def _refuse(file: SourceFile, what: str, *, line: int | None = None) -> InputErr
 
 
 @contextmanager
-def _readable(file: SourceFile) -> Iterator[None]:
+def readable(file: SourceFile) -> Iterator[None]:
     """Turn what Arrow and gzip say of a broken file into an InputError."""
     try:
         yield

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from clvpipe.calibration import current
 from clvpipe.extracts import find_files
+from clvpipe.privacy import load_identity
 from clvpipe.publish import Layout
+from clvpipe.stages.ledger import is_known, reader_digest
 from clvpipe.stages.session import Request
 
 
@@ -31,16 +33,18 @@ def plan(request: Request) -> Plan:
     """Look at the inputs, the ledger and the calibrations.
 
     Raises:
+        ConfigError: The key of the pseudonyms is not there.
         InputError: A glob matches nothing or a file cannot be read.
     """
     layout = Layout(request.out.absolute())
     base = request.config_path.absolute().parent
+    identity = load_identity(request.settings.privacy, base)
     files = [
-        (file, layout.parts(name) / file.part_name)
+        (file, is_known(layout, name, file, reader_digest(request.settings, identity, name)))
         for name, table in request.settings.inputs.configured.items()
         for file in find_files(table.files, base, table.extract_date)
     ]
-    new = tuple(str(file.path) for file, part in files if not part.exists())
+    new = tuple(str(file.path) for file, known in files if not known)
     standing = None
     if request.as_of is not None and layout.calibrations.is_dir():
         standing = current(layout, request.settings, request.as_of, request.known_at)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from clvpipe.errors import InputError
-from clvpipe.extracts import SourceFile, find_files
+from clvpipe.extracts import SourceFile, find_files, readable
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 _LOOK_BYTES = 1 << 18
@@ -22,6 +22,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _DATE_FORMATS = (
     "iso", "%Y%m%d", "%d.%m.%Y", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%y%m%d", "%d-%m-%Y", "%Y%m%d%H%M%S",
     "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M",
 )  # fmt: skip
 _YEARS = range(1970, 2101)
 # Words in column names by which a role is known, best first; English, Chinese, German, Czech.
@@ -58,17 +59,21 @@ class Proposal:
     """A configuration for one file of transactions.
 
     Attributes:
+        general: Preset and currency.
         settings: Encoding, delimiter, decimal mark, date format.
         columns: Our name -> the file's.
         column_names: For a file without a header: names made up for its columns.
         unmapped: Columns of the file that play no role.
+        file_date: Where the day of delivery stands in the file's name, and its format; None: nowhere.
     """
 
     path: Path
+    general: dict[str, Guess]
     settings: dict[str, Guess]
     columns: dict[str, Guess]
     column_names: tuple[str, ...] | None
     unmapped: tuple[str, ...]
+    file_date: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,13 @@ class _Sample:
     columns: list[list[str]]
 
 
-def propose(path: Path) -> Proposal:
+def propose(path: Path, preset: str = "retail", currency: str | None = None) -> Proposal:
     """Look at the beginning of a file.
+
+    Args:
+        path: The file.
+        preset: What a purchase is, which no file tells.
+        currency: The one currency; None: that of the file.
 
     Raises:
         InputError: It cannot be read, holds no records, or lacks something that looks like a required column.
@@ -91,11 +101,18 @@ def propose(path: Path) -> Proposal:
     else:
         text, settings["encoding"] = _decode(file)
         records, settings["delimiter"] = _split(text)
-        sample, names_made = _named(records)
+        sample, names_made = _named(path, records)
         if not sample.columns or not sample.columns[0]:
             raise InputError("the file holds no records to learn from", where=str(path), left="everything")
     columns = _roles(sample)
     missing = [role for role in _REQUIRED if role not in columns]
+    if "amount" in missing and any(map(_is_marked_money, sample.columns)):
+        raise InputError(
+            "amounts stand with marks between thousands or signs of a currency, which are not read",
+            where=str(path),
+            left="everything",
+            next_step="ask for the extract with plain numbers, as in 1234.56",
+        )
     if missing:
         raise InputError(
             f"no column looks like `{missing[0]}`; the file has: {', '.join(sample.names[:30])}",
@@ -109,12 +126,45 @@ def propose(path: Path) -> Proposal:
     settings["date_format"] = _format_guess(formats)
     settings["decimal_mark"] = _decimal_guess(amounts)
     used = {guess.value for guess in columns.values()}
-    unmapped = tuple(name for name in sample.names if name not in used)
-    return Proposal(path, settings, columns, names_made, unmapped)
+    unmapped = tuple(name for name in sample.names if name and name not in used)
+    general = {
+        "preset": Guess(preset, GUESS, "no file tells what a purchase is: bank, wealth or retail"),
+        "currency": _currency_guess(currency, sample, columns),
+    }
+    return Proposal(path, general, settings, columns, names_made, unmapped, _file_date(path.name))
+
+
+def _currency_guess(given: str | None, sample: _Sample, columns: dict[str, Guess]) -> Guess:
+    if given is not None:
+        return Guess(given, SURE, "as given")
+    if "currency" not in columns:
+        return Guess("EUR", GUESS, "no column tells; --currency says otherwise")
+    values = [value for value in sample.columns[sample.names.index(columns["currency"].value)] if value]
+    [(code, times)] = Counter(values).most_common(1)
+    why = f"in {times} of {len(values)} records; others are set aside"
+    return Guess(code, SURE if times == len(values) else LIKELY, why)
+
+
+def _file_date(name: str) -> tuple[str, str] | None:
+    """The day in a file's name, where there is just one: the pattern that finds it, and its format."""
+    for digits, format_ in ((r"[0-9]{8}", "%Y%m%d"), (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "%Y-%m-%d")):
+        found = re.findall(rf"(?<![0-9]){digits}(?![0-9])", name)
+        if len(found) == 1 and _day(found[0], "iso" if "-" in format_ else format_):
+            return rf"(?<![0-9])(?P<date>{digits})(?![0-9])", format_
+    return None
+
+
+def _is_marked_money(values: Sequence[str]) -> bool:
+    """Whether these are numbers with marks between thousands, or with the sign of a currency."""
+    sign, digits = r"[^\w.,+-]?\s?", r"(\d{1,3}([,.' ]\d{3})+|\d+)([.,]\d{1,2})?"
+    marked = re.compile(rf"{sign}[+-]?{sign}{digits}\s?{sign}")
+    given = [value for value in values if value and not _number(value)]
+    return bool(given) and _share(given, lambda value: bool(marked.fullmatch(value))) >= _ENOUGH
 
 
 def _look_at_parquet(file: SourceFile) -> _Sample:
-    batch = next(pq.ParquetFile(file.path).iter_batches(batch_size=_LOOK_RECORDS), None)
+    with readable(file):
+        batch = next(pq.ParquetFile(file.path).iter_batches(batch_size=_LOOK_RECORDS), None)
     if batch is None:
         raise InputError("the file holds no records to learn from", where=str(file.path), left="everything")
     columns = [
@@ -184,18 +234,22 @@ def _usual_width(records: Sequence[Sequence[str]]) -> tuple[int, float]:
     return width, count / len(records)
 
 
-def _named(records: list[list[str]]) -> tuple[_Sample, tuple[str, ...] | None]:
+def _named(path: Path, records: list[list[str]]) -> tuple[_Sample, tuple[str, ...] | None]:
     width, _ = _usual_width(records)
     records = [[field.strip() for field in record] for record in records if len(record) == width]
     if not records:
         return _Sample([], []), None
     first = records[0]
-    is_header = (
-        all(first)
-        and len(set(first)) == width
-        and not any(_number(field) or _any_date(field) for field in first)
-    )
-    if is_header:
+    names = [field for field in first if field]
+    if names and not any(_number(field) or _any_date(field) for field in names):
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(
+                f"the header names the column {twice!r} twice",
+                where=f"{path}, line 1",
+                left="everything",
+                next_step="give the columns of the file different names",
+            )
         body = records[1:]
         return _Sample(first, [list(column) for column in zip(*body, strict=True)]), None
     made = tuple(f"column_{place}" for place in range(1, width + 1))

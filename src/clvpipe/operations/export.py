@@ -12,7 +12,6 @@ The same holds within a text behind ; and line breaks: where the list separator 
 splits a comma file there and heeds no quotes. Numbers are numbers and never changed, negative ones neither.
 """
 
-import json
 import os
 import stat
 import tempfile
@@ -31,7 +30,7 @@ from clvpipe.errors import StorageError, UsageError
 from clvpipe.publish import Layout
 from clvpipe.publish.files import make_durable
 from clvpipe.publish.layout import PUBLIC_FILE
-from clvpipe.publish.versions import DICTIONARY, current_version, read_manifest
+from clvpipe.publish.versions import current_version, files_of, read_dictionary, read_manifest
 
 Format = Literal["csv", "xlsx"]
 
@@ -157,11 +156,12 @@ def _checked(target: Path, layout: Layout) -> Path:
 def _find(layout: Layout, dataset: str) -> _Source:
     folder = current_version(layout)
     manifest = read_manifest(folder)
-    names = dict.fromkeys(file["dataset"] for file in manifest["files"])
+    published = files_of(manifest)
+    names = dict.fromkeys(file.dataset for file in published)
     if dataset not in names:
         raise UsageError(f"there is no dataset {dataset!r}", next_step=f"choose one of {', '.join(names)}")
-    listed = [file for file in manifest["files"] if file["dataset"] == dataset]
-    files = tuple(folder / file["path"] for file in listed)
+    listed = [file for file in published if file.dataset == dataset]
+    files = tuple(folder / file.path for file in listed)
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise StorageError("a published file is missing", where=str(missing), next_step=_MEND)
@@ -170,18 +170,18 @@ def _find(layout: Layout, dataset: str) -> _Source:
         date.fromisoformat(manifest["as_of"]),
         dataset,
         files,
-        sum(file["rows"] for file in listed),
-        _read_dictionary(folder)[dataset]["columns"],
+        sum(file.rows for file in listed),
+        _columns(folder, dataset),
     )
 
 
-def _read_dictionary(folder: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads((folder / DICTIONARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError("the dictionary cannot be read", where=str(folder / DICTIONARY)) from error
-    datasets: Mapping[str, Any] = content["datasets"]
-    return datasets
+def _columns(folder: Path, dataset: str) -> list[Mapping[str, Any]]:
+    """What the dictionary of a version says of a dataset's columns."""
+    known = read_dictionary(folder)["datasets"].get(dataset)
+    if known is None:
+        raise StorageError(f"the dictionary does not explain {dataset!r}", where=str(folder), next_step=_MEND)
+    columns: list[Mapping[str, Any]] = known["columns"]
+    return columns
 
 
 def _write_csv(source: _Source, staged: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clvpipe.calibration import code_version
-from clvpipe.errors import ClvpipeError, ExitCode
+from clvpipe.errors import ClvpipeError, ExitCode, mendable
 from clvpipe.publish import Layout
 from clvpipe.publish.files import make_durable
 from clvpipe.publish.lock import holder_of
@@ -226,15 +226,12 @@ def _outcome(line: Line, runs: bool) -> str:
 
 def _exit_code(error: BaseException | None) -> ExitCode:
     """As the guard of the command line has it."""
-    match error:
-        case None | BrokenPipeError():
-            return ExitCode.OK
-        case ClvpipeError():
-            return error.exit_code
-        case KeyboardInterrupt():
-            return ExitCode.INTERRUPTED
-        case _:
-            return ExitCode.BUG
+    if error is None or isinstance(error, BrokenPipeError):
+        return ExitCode.OK
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    known = mendable(error)
+    return known.exit_code if known else ExitCode.BUG
 
 
 def _lines(path: Path) -> Iterator[Line]:

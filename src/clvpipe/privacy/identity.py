@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clvpipe.config.settings import Privacy
+from clvpipe.contracts.extracts import LONGEST_ID, UNFIT_IN_ID
 from clvpipe.errors import ConfigError
 
 MINIMUM_KEY_BYTES = 16
 # What SQL's TRIM takes away, so that an id is the same here and there.
 _SPACES = "".join(chr(code) for code in range(0x3001) if unicodedata.category(chr(code)) == "Zs")
-_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_LONGEST = 255
+_UNFIT = re.compile(UNFIT_IN_ID)
 
 
 class Identity:
@@ -47,7 +47,7 @@ class Identity:
     def one(self, customer: str) -> str:
         """The id of one customer. An id that cannot be one stays as it is, to be rejected by name."""
         trimmed = canonical(customer)
-        if self._key is None or not trimmed or len(trimmed) > _LONGEST or _UNFIT.search(trimmed):
+        if self._key is None or not trimmed or len(trimmed) > LONGEST_ID or _UNFIT.search(trimmed):
             return trimmed
         return self._mac(trimmed)
 

@@ -1,6 +1,7 @@
 """The folders under one output folder."""
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,15 @@ class Layout:
         for folder in (self.staging, self.removed):
             if folder.exists():
                 shutil.rmtree(folder)
+
+    def discard_staging(self) -> None:
+        """Take an unfinished publication away from a writer that may still be at it.
+
+        Of this rename and the one that makes a version of it, one comes first, and the other finds nothing.
+        """
+        self.removed.mkdir(exist_ok=True)
+        self.staging.replace(Path(tempfile.mkdtemp(dir=self.removed)) / self.staging.name)
+        self.sweep()
 
     def prepare(self) -> None:
         """Make the private folders.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clvpipe.contracts import PUBLISHED, dictionary
-from clvpipe.errors import InputError, StorageError
+from clvpipe.errors import DamagedError, InputError, StorageError, storage_refuses
 from clvpipe.publish.files import link_or_copy, sha256_of, sync_directory, sync_file
 from clvpipe.publish.layout import PUBLIC_DIRECTORY, PUBLIC_FILE, Layout
 
@@ -180,16 +180,13 @@ def read_manifest(version: Path) -> dict[str, Any]:
     """The manifest of a version.
 
     Raises:
-        StorageError: It is missing or damaged, or of a clvpipe that wrote manifests otherwise.
+        DamagedError: It is missing or damaged.
+        StorageError: It is of a clvpipe that wrote manifests otherwise, or the file system refuses.
     """
     path = version / MANIFEST
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        written = content.get("format", 1)
-        whole = written != FORMAT or content.keys() >= _KEYS
-    except (OSError, ValueError, AttributeError) as error:
-        raise _damaged(path) from error
-    if not whole:
+    content = _read_json(path)
+    written = content.get("format", 1)
+    if written == FORMAT and not content.keys() >= _KEYS:
         raise _damaged(path)
     if written != FORMAT:
         raise StorageError(
@@ -201,9 +198,38 @@ def read_manifest(version: Path) -> dict[str, Any]:
     return content
 
 
-def _damaged(path: Path) -> StorageError:
-    return StorageError(
-        "the manifest is missing or damaged",
+def read_dictionary(version: Path) -> dict[str, Any]:
+    """The data dictionary that was published with a version.
+
+    Raises:
+        DamagedError: It is missing or damaged.
+        StorageError: The file system refuses.
+    """
+    content = _read_json(version / DICTIONARY)
+    try:
+        whole = all(isinstance(one["columns"], list) for one in content["datasets"].values())
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise _damaged(version / DICTIONARY)
+    return content
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise _damaged(path) from error
+    except OSError as error:
+        raise storage_refuses(error) from error
+    if not isinstance(content, dict):
+        raise _damaged(path)
+    return content
+
+
+def _damaged(path: Path) -> DamagedError:
+    return DamagedError(
+        f"the {path.stem} is missing or damaged",
         where=str(path),
         left="everything",
         next_step="clvpipe rollback chooses another version; running the day again makes this one anew",
@@ -214,12 +240,12 @@ def files_of(manifest: Mapping[str, Any]) -> list[PublishedFile]:
     """The files that a manifest lists.
 
     Raises:
-        StorageError: It is damaged.
+        DamagedError: It is damaged.
     """
     try:
         return [PublishedFile(**file) for file in manifest["files"]]
     except (KeyError, TypeError) as error:
-        raise StorageError("the manifest is damaged", where=str(manifest.get("version"))) from error
+        raise DamagedError("the manifest is damaged", where=str(manifest.get("version"))) from error
 
 
 def reach(manifest: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,7 +11,15 @@ from functools import cache
 import sqlglot
 from sqlglot import expressions as exp
 
-from clvpipe.contracts.extracts import EXTRACTS, Extract, Field, Kind
+from clvpipe.contracts.extracts import (
+    EXTRACTS,
+    LARGEST_AMOUNT,
+    LONGEST_ID,
+    UNFIT_IN_ID,
+    Extract,
+    Field,
+    Kind,
+)
 from clvpipe.sqlrepo.repo import DIALECT, SqlFile
 
 RAW, TYPED = "raw_records", "typed_records"
@@ -66,8 +74,8 @@ class _Reading:
 _READINGS: dict[Kind, _Reading] = {
     "id": _Reading(
         checks=(
-            ("TOO_LONG", "LENGTH(x) > 255"),
-            ("CONTROL_CHARACTER", r"REGEXP_MATCHES(x, '[\x00-\x08\x0B\x0C\x0E-\x1F]')"),
+            ("TOO_LONG", f"LENGTH(x) > {LONGEST_ID}"),
+            ("CONTROL_CHARACTER", f"REGEXP_MATCHES(x, '{UNFIT_IN_ID}')"),
         )
     ),
     "text": _Reading(),
@@ -79,7 +87,7 @@ _READINGS: dict[Kind, _Reading] = {
         _DIGITS,
         (
             ("NUMBER_FORMAT", "x_text IS NOT NULL AND x_size IS NULL"),
-            ("AMOUNT_RANGE", "x_size IS NOT NULL AND (NOT ABS(x_size) <= 1000000000000 OR x IS NULL)"),
+            ("AMOUNT_RANGE", f"x_size IS NOT NULL AND (NOT ABS(x_size) <= {LARGEST_AMOUNT} OR x IS NULL)"),
         ),
     ),
     "rate": _Reading(
@@ -202,7 +210,7 @@ def _checks(field: Field) -> Iterator[tuple[str, exp.Expr]]:
         yield reason, _tree(template, field.name)
     if field.required and field.kind == "money":
         # What must be there must not vanish; a fee so small may.
-        yield "AMOUNT_PRECISION", _tree("x_size <> 0 AND x = 0", field.name)
+        yield "AMOUNT_PRECISION", _tree("x = 0 AND REGEXP_MATCHES(x_text, '^[^eE]*[1-9]')", field.name)
     if field.codes:
         yield "UNKNOWN_CODE", value.isin(*field.codes).not_()
     if field.bounds:

@@ -3,9 +3,9 @@
 Whatever is killed in the middle, the next run finishes before it reads anything: the tombstones come first.
 """
 
-import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from clvpipe.contracts import PUBLISHED
 from clvpipe.contracts.extracts import CUSTOMER, EXTRACTS, IDENTIFIERS, MENTIONS
 from clvpipe.engine import Engine
-from clvpipe.errors import StorageError
+from clvpipe.errors import DamagedError
 from clvpipe.privacy import Tombstones
 from clvpipe.publish import Layout
 from clvpipe.publish.files import make_durable
@@ -35,6 +35,7 @@ from clvpipe.publish.versions import (
     settle_version,
     stage_file,
 )
+from clvpipe.stages.ledger import read_facts
 
 CHECK = "erased_customers"
 _ERASED = "erased_ids"
@@ -73,11 +74,18 @@ def finish_erasure(layout: Layout) -> Tombstones:
 
 
 def identities(layout: Layout) -> set[str]:
-    """By which identities the customers of kept parts and publications go (see `Identity.fingerprint`)."""
+    """By which identities the customers of kept parts and publications go (see `Identity.fingerprint`).
+
+    Raises:
+        StorageError: A publication was written by another clvpipe, and cannot be rewritten by this one; or
+            a part of the ledger is damaged.
+    """
     paths = _of_every_extract(layout.parts)
-    parts = [json.loads(pq.read_metadata(path).metadata[b"clvpipe"]) for path in paths]
-    manifests = [read_manifest(version) for version in readable_versions(layout)]
-    return {str(facts.get("identity", "plain")) for facts in (*parts, *manifests)}
+    facts = [read_facts(path)[0] for path in paths]
+    for version in sorted(layout.versions.glob("*")):
+        with suppress(DamagedError):
+            facts.append(read_manifest(version))
+    return {str(one.get("identity", "plain")) for one in facts}
 
 
 def erase(layout: Layout, tombstones: Tombstones) -> Erasure:
@@ -157,12 +165,19 @@ def _versions_with(
     for version in sorted(layout.versions.glob("*")):
         try:
             affected = _affected(version, tombstones, seen)
-        except (StorageError, OSError, pa.ArrowException):
+        except (DamagedError, pa.ArrowInvalid, OSError) as error:
+            if not _is_damage(error):
+                raise
             damaged.append(version)
             continue
         if affected:
             result[version] = affected
     return result, damaged
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a file is not what was published: Arrow says so by errors of the system without a number."""
+    return not isinstance(error, OSError) or error.errno is None or isinstance(error, FileNotFoundError)
 
 
 def _affected(version: Path, tombstones: Tombstones, seen: dict[int, list[str]]) -> dict[str, list[str]]:
@@ -180,8 +195,7 @@ def _affected(version: Path, tombstones: Tombstones, seen: dict[int, list[str]])
 
 def _rewrite_part(layout: Layout, engine: Engine, path: Path) -> int:
     """The part as ingest would have made it without these customers; the records that went."""
-    facts: dict[str, Any] = json.loads(pq.read_metadata(path).metadata[b"clvpipe"])
-    before: int = pq.read_metadata(path).num_rows
+    facts, before = read_facts(path)
     staged = layout.work / "part.parquet"
     engine.view_parquet("part", [path])
     columns = list(engine.describe("part"))

@@ -3,18 +3,16 @@
 Every check is a row of `data_quality`, and says the same when the same run is made again.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from clvpipe.config.settings import Quality
 from clvpipe.contracts import PUBLISHED, dictionary
 from clvpipe.contracts.compatibility import breaking_changes
 from clvpipe.errors import ConfigError, InputError
 from clvpipe.publish.history import missing_month_ends
-from clvpipe.publish.versions import DICTIONARY, reach, read_manifest
+from clvpipe.publish.versions import DICTIONARY, reach, read_dictionary, read_manifest
 from clvpipe.sqlrepo import load, sql_files
 from clvpipe.stages.context import Check, Context
 from clvpipe.stages.erasure import CHECK
@@ -128,8 +126,7 @@ def keep_contract(context: Context, last: Path | None) -> None:
     """
     if last is None or context.allow_breaking:
         return
-    before: dict[str, Any] = json.loads((last / DICTIONARY).read_text(encoding="utf-8"))
-    broken = list(breaking_changes(before, dictionary(PUBLISHED.values())))
+    broken = list(breaking_changes(read_dictionary(last), dictionary(PUBLISHED.values())))
     if broken:
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
         raise InputError(

@@ -20,10 +20,11 @@ from clvpipe.stages.ledger import (
     Part,
     by_extract,
     delivery_order,
+    is_known,
     known,
     ledger,
+    main_reason,
     parts_of,
-    read_part,
     reader_digest,
 )
 from clvpipe.stages.parts import Delivery, make_part
@@ -42,7 +43,11 @@ def run(context: Context) -> StageResult:
             "--known-at needs delivery dates", next_step="set inputs.transactions.extract_date in the config"
         )
     deliveries = _deliveries(context)
-    fresh = [delivery for delivery in deliveries if _is_new(context, delivery)]
+    fresh = [
+        delivery
+        for delivery in deliveries
+        if not is_known(context.layout, delivery.extract.name, delivery.file, delivery.reader)
+    ]
     _read(context, fresh)
     loaded = load_tables(context)
     parts = ledger(context)
@@ -61,15 +66,9 @@ def _deliveries(context: Context) -> list[Delivery]:
     return [
         Delivery(EXTRACTS[name], table, file, reader)
         for name, table in context.settings.inputs.configured.items()
-        for reader in [reader_digest(context, name)]
+        for reader in [reader_digest(context.settings, context.identity, name)]
         for file in find_files(table.files, base, table.extract_date)
     ]
-
-
-def _is_new(context: Context, delivery: Delivery) -> bool:
-    name, file = delivery.extract.name, delivery.file.part_name
-    part, rejects = context.layout.parts(name) / file, context.layout.rejects(name) / file
-    return not part.exists() or read_part(part, rejects).reader != delivery.reader
 
 
 def _read(context: Context, fresh: Sequence[Delivery]) -> None:
@@ -126,7 +125,7 @@ def _load_transactions(context: Context, parts: Sequence[Part]) -> int:
     _view(context, "transactions", parts)
     loaded = context.make("transactions", _knowledge(context, "transactions"))
     if not loaded:
-        raise _nothing(context)
+        raise _nothing(context, parts)
     return loaded
 
 
@@ -141,7 +140,7 @@ def _load_keyed(context: Context, name: str, parts: Sequence[Part]) -> int:
     return context.engine.create_table(contract.name, query)
 
 
-def _nothing(context: Context) -> InputError:
+def _nothing(context: Context, parts: Sequence[Part]) -> InputError:
     """Why there is no event at all."""
     first = context.engine.rows(Query("SELECT min(extract_date) FROM transactions_parts", {}))[0][0]
     if context.known_at is not None and first is not None:
@@ -150,9 +149,17 @@ def _nothing(context: Context) -> InputError:
             left="the last publication",
             next_step="choose a later day, or see all deliveries (no --known-at; backfill --restate)",
         )
+    rejected, reason = sum(part.rejected for part in parts), main_reason([part.rejects for part in parts])
+    why = (
+        f"all {rejected} records were set aside, most for {reason}"
+        if rejected
+        else "the files hold no records"
+    )
     return InputError(
-        "no row could be loaded: the files hold no records",
-        where=", ".join(context.settings.inputs.transactions.files),
+        f"no row could be loaded: {why}",
+        where=", ".join(str(part.rejects) for part in parts[:5])
+        if rejected
+        else ", ".join(context.settings.inputs.transactions.files),
         left="the last publication",
         next_step="check `files` in the config, or whether the delivery is whole",
     )
@@ -171,4 +178,5 @@ def _changed_files(parts: Sequence[Part], fresh: Sequence[Delivery]) -> Iterator
 
 def latest_day(context: Context) -> str | None:
     """The latest booking day in the warehouse, to suggest as `--as-of`."""
-    return str(context.engine.rows(Query("SELECT max(posted_on) FROM transactions", {}))[0][0])
+    latest = context.engine.rows(Query("SELECT max(posted_on) FROM transactions", {}))[0][0]
+    return None if latest is None else str(latest)

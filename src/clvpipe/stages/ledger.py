@@ -4,14 +4,21 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+from pyarrow import ArrowInvalid
 
-from clvpipe.errors import InputError
+from clvpipe.config import Settings
+from clvpipe.errors import DamagedError, InputError
+from clvpipe.extracts import SourceFile
+from clvpipe.privacy import Identity
+from clvpipe.publish import Layout
 from clvpipe.sqlrepo import typing_query
 from clvpipe.stages.context import Context
 
@@ -57,20 +64,49 @@ class Part:
 
 
 def read_part(path: Path, rejects: Path) -> Part:
-    """What a part says of itself."""
-    metadata = pq.read_metadata(path)
-    facts = json.loads(metadata.metadata[b"clvpipe"])
-    return Part(
-        path=path,
-        rejects=rejects,
-        source_name=facts["source"],
-        reader=facts["reader"],
-        columns=frozenset(facts.get("columns", ())),
-        delivered_on=date.fromisoformat(facts["delivered_on"]) if facts.get("delivered_on") else None,
-        loaded=metadata.num_rows,
-        rejected=pq.read_metadata(rejects).num_rows,
-        erased=facts.get("erased", 0),
-    )
+    """A part and its rejects, by what they say of themselves.
+
+    Raises:
+        DamagedError: One of them is not what was written.
+    """
+    facts, loaded = read_facts(path)
+    with _whole(path):
+        return Part(
+            path=path,
+            rejects=rejects,
+            source_name=facts["source"],
+            reader=facts["reader"],
+            columns=frozenset(facts.get("columns", ())),
+            delivered_on=date.fromisoformat(facts["delivered_on"]) if facts.get("delivered_on") else None,
+            loaded=loaded,
+            rejected=pq.read_metadata(rejects).num_rows,
+            erased=facts.get("erased", 0),
+        )
+
+
+def read_facts(path: Path) -> tuple[dict[str, Any], int]:
+    """What a part says of itself, and its rows.
+
+    Raises:
+        DamagedError: It is not what was written.
+    """
+    with _whole(path):
+        metadata = pq.read_metadata(path)
+        return json.loads(metadata.metadata[b"clvpipe"]), metadata.num_rows
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """A part that cannot be read is named, with what mends it."""
+    try:
+        yield
+    except (FileNotFoundError, ArrowInvalid, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(
+            "a part of the ledger, or its file of rejects, is missing or damaged",
+            where=str(path),
+            left="the last publication",
+            next_step="put the delivered file back and remove the named part: it is read anew",
+        ) from error
 
 
 def ledger(context: Context) -> list[Part]:
@@ -81,7 +117,7 @@ def ledger(context: Context) -> list[Part]:
     """
     parts, stale = [], []
     for name in context.settings.inputs.configured:
-        reader, own = reader_digest(context, name), parts_of(context, name)
+        reader, own = reader_digest(context.settings, context.identity, name), parts_of(context, name)
         parts += own
         stale += [part for part in own if part.reader != reader]
     if stale:
@@ -100,6 +136,12 @@ def parts_of(context: Context, name: str) -> list[Part]:
     return [read_part(path, context.layout.rejects(name) / path.name) for path in paths]
 
 
+def is_known(layout: Layout, name: str, file: SourceFile, reader: str) -> bool:
+    """Whether a delivered file has its part, typed as it would be now."""
+    path = layout.parts(name) / file.part_name
+    return path.exists() and read_part(path, layout.rejects(name) / file.part_name).reader == reader
+
+
 def known(context: Context, parts: Sequence[Part]) -> list[Part]:
     """Those of the ledger that had been delivered by `known_at`."""
     until = context.known_at
@@ -114,14 +156,12 @@ def by_extract(parts: Sequence[Part]) -> dict[str, list[Part]]:
     return found
 
 
-def reader_digest(context: Context, name: str) -> str:
+def reader_digest(settings: Settings, identity: Identity, name: str) -> str:
     """What a part depends on beside its file: how the file is read."""
-    settings = context.settings
     table = settings.inputs.configured[name].model_dump(mode="json", exclude={"files", "delivery"})
-    typing = _typing(name)
-    identity = context.identity.fingerprint
     key = json.dumps(
-        [PART_FORMAT, table, settings.currency, settings.timezone, typing, identity], sort_keys=True
+        [PART_FORMAT, table, settings.currency, settings.timezone, _typing(name), identity.fingerprint],
+        sort_keys=True,
     )
     return hashlib.sha256(key.encode()).hexdigest()
 

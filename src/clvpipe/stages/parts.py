@@ -99,7 +99,10 @@ def make_part(context: Context, delivery: Delivery, before: frozenset[str] | Non
     )
     if loaded + rejected != delivered + len(records.rejects):
         raise InputError(
-            "records read and records accounted for differ", where=str(file.path), left="everything"
+            "records read and records accounted for differ",
+            where=str(file.path),
+            left="the last publication; nothing of this file is loaded",
+            next_step="this is a defect of clvpipe: report it, and how the file is written",
         )
     rejects = layout.rejects(extract.name) / file.part_name
     make_durable(staged_rejects, rejects)

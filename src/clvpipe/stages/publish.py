@@ -4,7 +4,6 @@ Reads: the published datasets in the warehouse, the ledger, the last publication
 `rejected_rows`, a version under <out>/versions, <out>/current, state/warehouse.duckdb.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -22,7 +21,6 @@ from clvpipe.publish.history import DATASET as HISTORY
 from clvpipe.publish.history import take_along
 from clvpipe.publish.verify import problems
 from clvpipe.publish.versions import (
-    DICTIONARY,
     Publication,
     PublishedFile,
     clear_staging,
@@ -30,6 +28,7 @@ from clvpipe.publish.versions import (
     link_file,
     prune,
     publish,
+    read_dictionary,
     read_manifest,
     stage_file,
 )
@@ -75,12 +74,12 @@ def run(context: Context) -> StageResult:
     context.make("rejected_rows", {"as_of": context.day.isoformat()}, PUBLISHED["rejected_rows"])
     _stop_at(context, checks)
     context.reached("checks passed")
-    _keep_calibrations(context)
     files = []
     for name in PUBLISHED:
         files += history if name == HISTORY else []
         files.append(_write(context, name))
         context.reached("dataset staged")
+    _keep_calibrations(context)
     facts = _facts(context, parts)
     context.engine.checkpoint()
     context.reached("warehouse settled")
@@ -139,8 +138,7 @@ def extend_history(context: Context) -> StageResult | None:
 
 def _must_be_of_one_kind(context: Context, version: Path) -> None:
     """Month-ends are added only to a publication of the same schema, whose customers go by the same ids."""
-    schema = json.loads((version / DICTIONARY).read_text(encoding="utf-8"))
-    if schema != dictionary(PUBLISHED.values()):
+    if read_dictionary(version) != dictionary(PUBLISHED.values()):
         raise InputError(
             "the publication that readers see has another schema",
             where=str(version),

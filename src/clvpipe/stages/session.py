@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clvpipe.config import Settings
 from clvpipe.engine import Engine
-from clvpipe.errors import ClvpipeError, StorageError, UsageError
+from clvpipe.errors import ClvpipeError, UsageError, mendable
 from clvpipe.potential import written_weights
 from clvpipe.privacy import load_identity
 from clvpipe.publish import Layout
@@ -180,9 +180,9 @@ def _ready_work(layout: Layout, *, fresh: bool, first: str) -> None:
     keep = set() if fresh else {layout.work_database, layout.made_calibrations}
     if not fresh and not layout.work_database.exists():
         raise UsageError(
-            f"`{first}` goes on from earlier stages, and there is no work in hand here",
+            f"`{first}` goes on from earlier stages, and no work is in hand here (a whole run leaves none)",
             where=str(layout.work),
-            next_step="clvpipe ingest, or clvpipe run for all stages",
+            next_step=f"clvpipe ingest, and every stage up to `{first}`",
         )
     _clear_work(layout, keep)
     layout.sweep()
@@ -210,24 +210,8 @@ def _storage_errors(layout: Layout) -> Iterator[None]:
         yield
     except ClvpipeError:
         raise
-    except MemoryError as error:
-        raise StorageError(
-            "there is not enough memory",
-            left="the last publication",
-            next_step="give the job more memory, or fewer --threads, and run again",
-        ) from error
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
+    except Exception as error:
+        known = mendable(error, where=str(layout.out))
+        if known is None:
             raise
-        raise StorageError(
-            "there is no room for another thread",
-            left="the last publication",
-            next_step="give the job more memory or processes, or fewer --threads, and run again",
-        ) from error
-    except OSError as error:
-        raise StorageError(
-            f"the file system refuses: {error.strerror or type(error).__name__}",
-            where=str(error.filename or layout.out),
-            left="the last publication",
-            next_step="check space, permissions and the path, and run again",
-        ) from error
+        raise known from error
