@@ -304,7 +304,7 @@ def _parquet(
     sources = _match(file, table, names, wanted, required)
     kinds = {ours: schema.field(theirs).type for ours, theirs in sources.items()}
     for ours, kind in kinds.items():
-        if not _is_readable(kind):
+        if not is_readable(kind):
             raise _refuse(
                 file, f"the column {sources[ours]!r} holds values of type {kind}, which cannot be read"
             )
@@ -327,7 +327,7 @@ def _parquet_batches(
                 {
                     LINE: lines,
                     **{
-                        ours: _as_text(batch.column(sources[ours]))
+                        ours: as_text(batch.column(sources[ours]))
                         if ours in sources
                         else pa.nulls(batch.num_rows, pa.string())
                         for ours in wanted
@@ -336,7 +336,7 @@ def _parquet_batches(
             )
 
 
-def _as_text(column: pa.Array) -> pa.Array:
+def as_text(column: pa.Array) -> pa.Array:
     """A column as text. Who keeps whole numbers beside gaps as floats means neither `1e+15` nor `nan`."""
     text = pc.cast(column, pa.string())
     if not pa.types.is_floating(column.type):
@@ -356,7 +356,7 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _is_readable(kind: pa.DataType) -> bool:
+def is_readable(kind: pa.DataType) -> bool:
     """Whether a column of that type has a text that means what it says."""
     known = (
         pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean,

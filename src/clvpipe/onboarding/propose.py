@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from clvpipe.errors import InputError
 from clvpipe.extracts import SourceFile, find_files, readable
+from clvpipe.extracts.records import as_text, is_readable
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 _LOOK_BYTES = 1 << 18
@@ -167,10 +168,9 @@ def _look_at_parquet(file: SourceFile) -> _Sample:
         batch = next(pq.ParquetFile(file.path).iter_batches(batch_size=_LOOK_RECORDS), None)
     if batch is None:
         raise InputError("the file holds no records to learn from", where=str(file.path), left="everything")
-    columns = [
-        ["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns
-    ]
-    return _Sample(list(batch.schema.names), columns)
+    names = [field.name for field in batch.schema if is_readable(field.type)]
+    columns = [[text or "" for text in as_text(batch.column(name)).to_pylist()] for name in names]
+    return _Sample(names, columns)
 
 
 def _decode(file: SourceFile) -> tuple[str, Guess]:
