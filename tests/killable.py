@@ -2,8 +2,8 @@
 
 `runs` and `commands` import everything once and fork a process for each run, or each command line, that they
 are told of, so that a hundred of them do not pay for a hundred imports. `versions` and `globs` read a
-publication over and over and say at the end what they saw. `analyst` holds a warehouse open. Each is told on
-standard input what to do, line by line, as JSON.
+publication over and over and say at the end what they saw. `analyst` and `writer` hold a warehouse open. Each
+is told on standard input what to do, line by line, as JSON.
 """
 
 import gc
@@ -249,7 +249,16 @@ def _says_not_found(error: Exception) -> bool:
 
 def analyst(database: Path) -> None:
     """Hold a warehouse open for reading, and answer queries."""
-    with duckdb.connect(str(database), read_only=True) as connection:
+    _answer_queries(database, read_only=True)
+
+
+def writer(database: Path) -> None:
+    """Hold a warehouse open as DuckDB does when nobody says otherwise, and answer queries."""
+    _answer_queries(database, read_only=False)
+
+
+def _answer_queries(database: Path, *, read_only: bool) -> None:
+    with duckdb.connect(str(database), read_only=read_only) as connection:
         answer("ready")
         for order in orders():
             answer(connection.execute(order["sql"]).fetchall())

@@ -12,6 +12,7 @@ import time
 import unicodedata
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,7 +34,8 @@ from clvpipe.errors import ExitCode, InputError, StorageError, UsageError
 from clvpipe.operations import export as module
 from clvpipe.operations.export import Exported, Format, export, guarded
 from clvpipe.publish import Layout
-from clvpipe.publish.versions import FORMAT
+from clvpipe.publish.files import sha256_of
+from clvpipe.publish.versions import FORMAT, PublishedFile
 from tests.support import LEDGER_HEADER, Bench, ledger_csv
 
 VERSION = "2024-06-30-0123456789ab"
@@ -103,7 +105,10 @@ def publish(out: Path, *frames: pl.DataFrame) -> Layout:
     for number, frame in enumerate(frames):
         path = f"data/{CONTRACT.name}/{9 - number}.parquet"
         frame.write_parquet(folder / path)
-        files.append({"dataset": CONTRACT.name, "path": path, "rows": frame.height})
+        size, digest = (folder / path).stat().st_size, sha256_of(folder / path)
+        files.append(
+            asdict(PublishedFile(CONTRACT.name, path, AS_OF.isoformat(), frame.height, size, digest))
+        )
     manifest = {
         **{"format": FORMAT, "version": VERSION, "sequence": 1, "as_of": AS_OF.isoformat(), "known_at": None},
         **{"identity": "plain", "volume": {}, "supersedes": [], "files": files},

@@ -539,7 +539,11 @@ DEFECTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "poor dictionary": (lambda v: (v / "dictionary.json").write_text('{"datasets": {}}'), "does not explain"),
     "no manifest": (lambda v: (v / "manifest.json").unlink(), "the manifest is missing or damaged"),
     "torn manifest": (lambda v: (v / "manifest.json").write_text("{"), "the manifest is missing or damaged"),
-    "empty manifest": (lambda v: (v / "manifest.json").write_text("{}"), "published in format 1"),
+    "empty manifest": (
+        lambda v: (v / "manifest.json").write_text("{}"),
+        "the manifest is missing or damaged",
+    ),
+    "older manifest": (lambda v: edit(v, lambda m: m.update(format=1)), "published in format 1"),
     "other manifest": (
         lambda v: (v / "manifest.json").write_text("[]"),
         "the manifest is missing or damaged",
@@ -675,8 +679,7 @@ def test_rollback_takes_no_damaged_version_and_leaves_one(nights):
     assert done.returncode == ExitCode.STORAGE and "damaged" in done.stderr
     assert layout.current.readlink() == standing
     (layout.current / "manifest.json").write_text("{")
-    assert clvpipe(nights, "rollback").returncode == ExitCode.USAGE
-    assert clvpipe(nights, "rollback", "--to", may).returncode == 0
+    assert clvpipe(nights, "rollback").returncode == 0
     assert layout.current.resolve().name == may
 
 

@@ -139,6 +139,8 @@ def mendable(error: BaseException, where: str | None = None) -> ClvpipeError | N
         case RuntimeError() if "can't start new thread" in str(error):
             what = "there is no room for another thread"
             next_step = "give the job more memory or processes, or fewer --threads"
+        case ImportError() if "map segment" in str(error) or "allocate memory" in str(error):
+            what, next_step = "there is not enough memory to load a library", "give the job more memory"
         case OSError() if error.filename or where:
             return storage_refuses(error, where)
         case _:

@@ -182,6 +182,14 @@ class Engine:
             {**values, "text": where[1]},
         )
 
+    def can_read(self, database: Path) -> bool:
+        """Whether a file is a database that can be read."""
+        try:
+            with self._attached(database):
+                return True
+        except (ClvpipeError, duckdb.Error):
+            return False
+
     def distinct(self, database: Path, names: Sequence[str]) -> set[str]:
         """The texts that columns of these names have in any table of another database file."""
         with self._attached(database) as tables:
@@ -275,6 +283,7 @@ def _translated() -> Iterator[None]:
         duckdb.PermissionException,
         # With one connection there is nobody to conflict with: a commit fails when its log cannot be written.
         duckdb.TransactionException,
+        duckdb.SerializationException,
     ) as error:
         raise _storage(error) from None
     except (duckdb.ConversionException, duckdb.OutOfRangeException):
@@ -283,6 +292,11 @@ def _translated() -> Iterator[None]:
             left="the last publication",
             next_step="look for extreme amounts in the newest extracts",
         ) from None
+    except duckdb.Error as error:
+        # What has no class of its own comes from files that do not hold what they promise.
+        if type(error) is not duckdb.Error:
+            raise
+        raise _storage(error) from None
 
 
 def _storage(error: duckdb.Error) -> ClvpipeError:

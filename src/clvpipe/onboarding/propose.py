@@ -168,9 +168,21 @@ def _look_at_parquet(file: SourceFile) -> _Sample:
         batch = next(pq.ParquetFile(file.path).iter_batches(batch_size=_LOOK_RECORDS), None)
     if batch is None:
         raise InputError("the file holds no records to learn from", where=str(file.path), left="everything")
+    _must_differ(file.path, batch.schema.names)
     names = [field.name for field in batch.schema if is_readable(field.type)]
     columns = [[text or "" for text in as_text(batch.column(name)).to_pylist()] for name in names]
     return _Sample(names, columns)
+
+
+def _must_differ(path: Path, names: Sequence[str]) -> None:
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"the header names the column {twice!r} twice",
+            where=str(path),
+            left="everything",
+            next_step="give the columns of the file different names",
+        )
 
 
 def _decode(file: SourceFile) -> tuple[str, Guess]:
@@ -242,14 +254,7 @@ def _named(path: Path, records: list[list[str]]) -> tuple[_Sample, tuple[str, ..
     first = records[0]
     names = [field for field in first if field]
     if names and not any(_number(field) or _any_date(field) for field in names):
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(
-                f"the header names the column {twice!r} twice",
-                where=f"{path}, line 1",
-                left="everything",
-                next_step="give the columns of the file different names",
-            )
+        _must_differ(path, names)
         body = records[1:]
         return _Sample(first, [list(column) for column in zip(*body, strict=True)]), None
     made = tuple(f"column_{place}" for place in range(1, width + 1))

@@ -7,7 +7,13 @@ from pathlib import Path
 from clvpipe.errors import StorageError, UsageError
 from clvpipe.publish import Layout
 from clvpipe.publish.check import Digests, check_version
-from clvpipe.publish.versions import Publication, point_current, read_manifest, readable_versions
+from clvpipe.publish.versions import (
+    Publication,
+    is_sound,
+    point_current,
+    read_manifest,
+    readable_versions,
+)
 from clvpipe.stages.context import Watch
 from clvpipe.stages.erasure import finish_erasure
 from clvpipe.stages.session import as_only_writer
@@ -28,7 +34,8 @@ def rollback(
 
     Args:
         layout: The output folder.
-        to: A version, or its day; None: the publication before the current one.
+        to: A version, or its day; None: the publication before the current one, or the newest sound one where
+            that is damaged.
         run_id: Names the rollback in the lock.
         lock_timeout_seconds: How long to wait for a run that is at work.
         watch: Who looks on.
@@ -57,7 +64,11 @@ def _chosen(versions: Sequence[Path], current: Path | None, to: str | None) -> P
     versions = [folder.resolve() for folder in versions]
     if to is None:
         if current not in versions:
-            raise _refused("what readers see now is no kept version: say which one with --to", versions)
+            # What readers see is damaged, or gone.
+            sound = next(filter(is_sound, versions), None)
+            if sound is None:
+                raise _refused("no sound publication is kept", versions)
+            return sound
         earlier = versions[versions.index(current) + 1 :]
         if not earlier:
             raise _refused(f"no publication before {current.name} is kept", versions)

@@ -3,7 +3,6 @@
 It takes no lock and changes nothing; a version that is pruned meanwhile is no problem.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,9 @@ from clvpipe.publish.versions import (
     MANIFEST,
     PublishedFile,
     files_of,
+    read_dictionary,
     read_manifest,
+    strangers,
     version_name,
 )
 
@@ -88,7 +89,7 @@ def check_version(folder: Path, digests: Digests) -> CheckedVersion:
             *_name_problems(folder, manifest, files),
             *(problem for file in files for problem in _file_problems(folder, file, digests)),
             *_dictionary_problems(folder, files),
-            *_strangers(folder, files),
+            *(_problem(folder, inside, "does not belong here") for inside in strangers(folder, files)),
         ]
         return CheckedVersion(folder.name, len(files), sum(file.bytes for file in files), tuple(found))
     except StorageError as error:
@@ -156,23 +157,12 @@ def _is_ours(file: PublishedFile) -> bool:
 
 def _dictionary_problems(folder: Path, files: list[PublishedFile]) -> Iterator[Problem]:
     try:
-        known = json.loads((folder / DICTIONARY).read_text(encoding="utf-8"))["datasets"]
-        missing = {file.dataset for file in files} - set(known)
-    except (OSError, ValueError, KeyError, TypeError):
+        missing = {file.dataset for file in files} - set(read_dictionary(folder)["datasets"])
+    except StorageError:
         yield _problem(folder, DICTIONARY, "missing or damaged")
         return
     if missing:
         yield _problem(folder, DICTIONARY, f"does not explain {', '.join(sorted(missing))}")
-
-
-def _strangers(folder: Path, files: list[PublishedFile]) -> Iterator[Problem]:
-    """What lies in the folder and was not published."""
-    wanted = {MANIFEST, DICTIONARY, *(file.path for file in files)}
-    wanted |= {str(parent) for path in wanted for parent in Path(path).parents}
-    for path in sorted(folder.rglob("*")):
-        inside = str(path.relative_to(folder))
-        if inside not in wanted or path.is_symlink():
-            yield _problem(folder, inside, "does not belong here")
 
 
 def _problem(folder: Path, inside: str, what: str) -> Problem:

@@ -9,11 +9,17 @@ from pathlib import Path
 import polars as pl
 
 from clvpipe.contracts import PUBLISHED
-from clvpipe.errors import StorageError
-from clvpipe.publish.files import sha256_of
+from clvpipe.errors import DamagedError
 from clvpipe.publish.layout import Layout
 from clvpipe.publish.verify import POLARS_TYPES
-from clvpipe.publish.versions import PublishedFile, files_of, link_file, read_manifest, stage_file
+from clvpipe.publish.versions import (
+    PublishedFile,
+    files_of,
+    link_file,
+    read_manifest,
+    sound_file,
+    stage_file,
+)
 
 DATASET = "segment_history"
 # What stands in a status and a reason of columns that a month-end was published without.
@@ -53,27 +59,24 @@ def take_along(
     """Stage the month-ends of an earlier version, but for those that are made anew.
 
     A file that was written before a column was added gets the column, empty beside a status that says so:
-    there is one schema. Where
-    a breaking change has been allowed, months that cannot be read with it stay behind, in the version before.
+    there is one schema. Where a breaking change has been allowed, months that cannot be read with it stay
+    behind, in the version before.
 
     Raises:
-        StorageError: A file is not what its manifest says.
+        DamagedError: A file is not what its manifest says.
     """
     for day, file in kept_days(version, before=before).items():
         if day in without:
             continue
-        source = version / file.path
-        if not source.is_file() or sha256_of(source) != file.sha256:
-            raise StorageError(
-                "a month-end of segment_history is missing or damaged",
-                where=str(source),
-                left="the last publication",
-                next_step=f"clvpipe verify; then clvpipe backfill --from {day} --to {day} makes it anew",
-            )
+        try:
+            source = sound_file(version, file)
+        except DamagedError as error:
+            error.next_step = f"clvpipe verify; then clvpipe backfill --from {day} --to {day} makes it anew"
+            raise
         wanted = {column.name: POLARS_TYPES[column.type] for column in PUBLISHED[DATASET].columns}
         found = pl.read_parquet_schema(source)
         if list(found.items()) == list(wanted.items()):
-            yield link_file(layout, version, file)
+            yield link_file(layout, file, source)
         elif found.items() <= wanted.items():
             yield replace(_evolved(layout, day, source, wanted), erased=file.erased)
 

@@ -82,6 +82,11 @@ class Layout:
         return self.state / "warehouse.duckdb"
 
     @property
+    def warehouse_log(self) -> Path:
+        """What a session that wrote into the warehouse has left beside it."""
+        return self.state / f"{self.warehouse.name}.wal"
+
+    @property
     def lock(self) -> Path:
         """Held by the one writer."""
         return self.state / "lock"

@@ -5,6 +5,7 @@ versions/<as_of>-<hash>/{manifest.json, dictionary.json, data/<dataset>/<dataset
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -84,11 +85,26 @@ def stage_file(layout: Layout, dataset: str, day: date, written: Path, rows: int
     )
 
 
-def link_file(layout: Layout, version: Path, file: PublishedFile) -> PublishedFile:
-    """Take a file of an earlier version along: the same bytes under a second name, or a copy of them."""
-    source = version / file.path
-    target = _staged(layout, file.dataset) / source.name
-    link_or_copy(source, target)
+def sound_file(version: Path, file: PublishedFile) -> Path:
+    """A file of a version, once its bytes have been found to be those of the manifest.
+
+    Raises:
+        DamagedError: They are not, or it is missing.
+    """
+    path = version / file.path
+    if not path.is_file() or sha256_of(path) != file.sha256:
+        raise DamagedError(
+            f"a published file of {file.dataset} is missing or damaged",
+            where=str(path),
+            left="the last publication",
+            next_step="clvpipe verify says what else is; a run of the version's day makes it anew",
+        )
+    return path
+
+
+def link_file(layout: Layout, file: PublishedFile, source: Path) -> PublishedFile:
+    """Take a sound file of an earlier version along: its bytes under a second name, or a copy of them."""
+    link_or_copy(source, _staged(layout, file.dataset) / source.name)
     return file
 
 
@@ -136,7 +152,7 @@ def settle_version(
     write_json(layout.staging / MANIFEST, manifest)
     reached("version staged")
     if folder.exists():
-        if _is_whole(folder, files):
+        if is_sound(folder) and not strangers(folder, files):
             return folder
         remove_version(layout, folder)
     _settle(layout.staging)
@@ -168,12 +184,51 @@ def current_version(layout: Layout) -> Path:
 
 
 def readable_versions(layout: Layout) -> list[Path]:
-    """Every kept version whose manifest can be read, the newest publication first."""
+    """Every kept version whose manifest and dictionary can be read, the newest publication first."""
     found = []
     for folder in layout.versions.glob("*"):
         with suppress(StorageError):
+            read_dictionary(folder)
             found.append((read_manifest(folder)["sequence"], folder))
     return [folder for _, folder in sorted(found, reverse=True)]
+
+
+def standing_version(layout: Layout) -> Path | None:
+    """The publication that a run goes on from: that of readers, or where it is damaged the newest readable.
+
+    Raises:
+        StorageError: That of readers was written by another clvpipe.
+    """
+    if layout.current.exists():
+        version = layout.current.resolve()
+        with suppress(DamagedError):
+            read_dictionary(version)
+            read_manifest(version)
+            return version
+    return next(iter(readable_versions(layout)), None) if os.path.lexists(layout.current) else None
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether a version is what was published: its manifest, its dictionary, and every file's bytes.
+
+    Raises:
+        StorageError: It was written by another clvpipe, or the file system refuses.
+    """
+    try:
+        read_dictionary(folder)
+        for file in files_of(read_manifest(folder)):
+            sound_file(folder, file)
+    except DamagedError:
+        return False
+    return True
+
+
+def strangers(folder: Path, files: Sequence[PublishedFile]) -> list[str]:
+    """What lies in a version's folder and was not published; paths relative to it."""
+    wanted = {MANIFEST, DICTIONARY, *(file.path for file in files)}
+    wanted |= {str(parent) for path in wanted for parent in Path(path).parents}
+    found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*"))}
+    return [inside for inside, path in found.items() if inside not in wanted or path.is_symlink()]
 
 
 def read_manifest(version: Path) -> dict[str, Any]:
@@ -185,9 +240,9 @@ def read_manifest(version: Path) -> dict[str, Any]:
     """
     path = version / MANIFEST
     content = _read_json(path)
-    written = content.get("format", 1)
-    if written == FORMAT and not content.keys() >= _KEYS:
-        raise _damaged(path)
+    written = content.get("format")
+    if not isinstance(written, int) or (written == FORMAT and not content.keys() >= _KEYS):
+        raise _unreadable(path)
     if written != FORMAT:
         raise StorageError(
             f"the version was published in format {written}, and this clvpipe reads format {FORMAT}",
@@ -211,7 +266,7 @@ def read_dictionary(version: Path) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
-        raise _damaged(version / DICTIONARY)
+        raise _unreadable(version / DICTIONARY)
     return content
 
 
@@ -219,20 +274,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise _damaged(path) from error
+        raise _unreadable(path) from error
     except OSError as error:
         raise storage_refuses(error) from error
     if not isinstance(content, dict):
-        raise _damaged(path)
+        raise _unreadable(path)
     return content
 
 
-def _damaged(path: Path) -> DamagedError:
+def _unreadable(path: Path) -> DamagedError:
     return DamagedError(
         f"the {path.stem} is missing or damaged",
         where=str(path),
         left="everything",
-        next_step="clvpipe rollback chooses another version; running the day again makes this one anew",
+        next_step="running the day again makes this version anew; clvpipe rollback shows readers another",
     )
 
 
@@ -285,7 +340,7 @@ def prune(
     standing = layout.current.resolve() if layout.current.exists() else None
     others = [folder for folder in readable_versions(layout) if folder != standing]
     others.sort(key=lambda folder: folder != publication.before)
-    removed = others[max(keep - 1, 0) :]
+    removed = others[max(keep - 1, 0) :] + [folder for folder in _damaged(layout) if folder != standing]
     for folder in removed:
         remove_version(layout, folder)
     if removed:
@@ -302,23 +357,27 @@ def remove_version(layout: Layout, folder: Path) -> None:
 
 
 def _make_current(layout: Layout, folder: Path) -> bool:
-    """Swap the symlink, unless it points to a later day, or to more knowledge of the same day."""
-    if layout.current.exists():
-        standing = layout.current.resolve()
-        if standing == folder.resolve():
-            return True
-        if reach(read_manifest(standing)) > reach(read_manifest(folder)):
-            return False
-    point_current(layout, folder)
-    return True
+    """Swap the symlink, unless what stands is of a later day, or of more knowledge of the same day."""
+    standing = standing_version(layout)
+    later = standing is not None and reach(read_manifest(standing)) > reach(read_manifest(folder))
+    target = standing if later and standing is not None else folder
+    if not layout.current.exists() or layout.current.resolve() != target.resolve():
+        point_current(layout, target)
+    return not later
 
 
-def _is_whole(folder: Path, files: Sequence[PublishedFile]) -> bool:
-    """Whether a version still holds what was published: a damaged one is made anew."""
-    paths = [folder / file.path for file in files]
-    return (folder / MANIFEST).is_file() and all(
-        path.is_file() and sha256_of(path) == file.sha256 for path, file in zip(paths, files, strict=True)
-    )
+def _damaged(layout: Layout) -> list[Path]:
+    """Kept versions whose manifest or dictionary nobody can read any more."""
+    found = []
+    for folder in sorted(layout.versions.glob("*")):
+        try:
+            read_dictionary(folder)
+            read_manifest(folder)
+        except DamagedError:
+            found.append(folder)
+        except StorageError:
+            continue
+    return found
 
 
 def _staged(layout: Layout, dataset: str) -> Path:

@@ -27,6 +27,7 @@ from clvpipe.publish.versions import (
     PublishedFile,
     clear_staging,
     files_of,
+    is_sound,
     link_file,
     point_current,
     read_manifest,
@@ -35,6 +36,7 @@ from clvpipe.publish.versions import (
     settle_version,
     stage_file,
 )
+from clvpipe.publish.warehouse import keep_warehouse, remove_warehouse
 from clvpipe.stages.ledger import read_facts
 
 CHECK = "erased_customers"
@@ -105,22 +107,39 @@ def erase(layout: Layout, tombstones: Tombstones) -> Erasure:
     found |= {name for files in versions.values() for names in files.values() for name in names}
     database = layout.work_database
     with Engine(database, folders=layout.folders, temp_directory=layout.work / "spill", threads=1) as engine:
-        if layout.warehouse.exists():
-            found |= set(filter(tombstones.holds, engine.distinct(layout.warehouse, IDENTIFIERS)))
+        warehouse = _copied_warehouse(layout, engine)
+        if warehouse is not None:
+            found |= set(filter(tombstones.holds, engine.distinct(warehouse, IDENTIFIERS)))
         engine.load_rows(_ERASED, {CUSTOMER: "VARCHAR"}, [(name,) for name in sorted(found)], temporary=True)
         records = sum(_rewrite_part(layout, engine, path) for path in parts)
         for version, affected in versions.items():
             _rewrite_version(layout, engine, version, affected)
-        if layout.warehouse.exists() and found:
-            engine.copy_tables(layout.warehouse, without=_ERASED, column=CUSTOMER, blank=MENTIONS)
+        if warehouse is not None:
+            engine.copy_tables(warehouse, without=_ERASED, column=CUSTOMER, blank=MENTIONS)
             engine.checkpoint()
-    if layout.warehouse.exists() and found:
-        make_durable(database, layout.warehouse)
+    if warehouse is not None:
+        keep_warehouse(layout)
     for version in damaged:
         remove_version(layout, version)
     _point_somewhere(layout)
     _clear(layout)
     return Erasure(frozenset(found), records, len(parts), len(versions), len(damaged))
+
+
+def _copied_warehouse(layout: Layout, engine: Engine) -> Path | None:
+    """A copy of the analysts' warehouse, to be read whoever has the file itself open.
+
+    One that cannot be read is removed: it is made anew by the next run, and an erasure waits for nobody.
+    """
+    if not layout.warehouse.exists():
+        remove_warehouse(layout)
+        return None
+    copy = layout.work / "warehouse-copy.duckdb"
+    shutil.copyfile(layout.warehouse, copy)
+    if not engine.can_read(copy):
+        remove_warehouse(layout)
+        return None
+    return copy
 
 
 def _of_every_extract(folder_of: Callable[[str], Path]) -> list[Path]:
@@ -159,25 +178,18 @@ def _distinct(path: Path, column: str) -> list[str]:
 def _versions_with(
     layout: Layout, tombstones: Tombstones
 ) -> tuple[dict[Path, dict[str, list[str]]], list[Path]]:
-    """Versions that hold an erased customer, and in which files; and those that nobody can read any more."""
+    """Versions that hold an erased customer, and in which files; and those that are not what was published.
+
+    Of a damaged one nobody knows what it holds, and to write it anew would call the damage sound.
+    """
     seen: dict[int, list[str]] = {}
     result, damaged = {}, []
     for version in sorted(layout.versions.glob("*")):
-        try:
-            affected = _affected(version, tombstones, seen)
-        except (DamagedError, pa.ArrowInvalid, OSError) as error:
-            if not _is_damage(error):
-                raise
+        if not is_sound(version):
             damaged.append(version)
-            continue
-        if affected:
+        elif affected := _affected(version, tombstones, seen):
             result[version] = affected
     return result, damaged
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether a file is not what was published: Arrow says so by errors of the system without a number."""
-    return not isinstance(error, OSError) or error.errno is None or isinstance(error, FileNotFoundError)
 
 
 def _affected(version: Path, tombstones: Tombstones, seen: dict[int, list[str]]) -> dict[str, list[str]]:
@@ -238,7 +250,7 @@ def _rewrite_version(layout: Layout, engine: Engine, version: Path, affected: di
         elif file.dataset == "data_quality":
             rewritten.append(_counted(layout, engine, version, file, erased))
         else:
-            rewritten.append(link_file(layout, version, file))
+            rewritten.append(link_file(layout, file, version / file.path))
     facts: dict[str, Any] = {key: manifest[key] for key in manifest if key not in ("version", "files")}
     facts["supersedes"] = [*manifest["supersedes"], version.name]
     facts["volume"] = {"customers": manifest["volume"]["customers"] - gone}

@@ -12,7 +12,7 @@ from clvpipe.contracts import PUBLISHED, dictionary
 from clvpipe.contracts.compatibility import breaking_changes
 from clvpipe.errors import ConfigError, InputError
 from clvpipe.publish.history import missing_month_ends
-from clvpipe.publish.versions import DICTIONARY, reach, read_dictionary, read_manifest
+from clvpipe.publish.versions import DICTIONARY, reach, read_dictionary, read_manifest, standing_version
 from clvpipe.sqlrepo import load, sql_files
 from clvpipe.stages.context import Check, Context
 from clvpipe.stages.erasure import CHECK
@@ -41,10 +41,10 @@ def check_names(quality: Quality) -> None:
 
 
 def last_publication(context: Context) -> Path | None:
-    """The version that readers see now, unless it is of a later day or knows more than this run."""
-    if not context.layout.current.exists():
+    """The publication that stands, unless it is of a later day or knows more than this run."""
+    version = standing_version(context.layout)
+    if version is None:
         return None
-    version = context.layout.current.resolve()
     ours = {"as_of": context.day.isoformat(), "known_at": context.known_at and context.known_at.isoformat()}
     return version if reach(read_manifest(version)) <= reach(ours) else None
 

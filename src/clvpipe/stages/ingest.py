@@ -26,6 +26,7 @@ from clvpipe.stages.ledger import (
     main_reason,
     parts_of,
     reader_digest,
+    remove_damaged,
 )
 from clvpipe.stages.parts import Delivery, make_part
 
@@ -72,7 +73,9 @@ def _deliveries(context: Context) -> list[Delivery]:
 
 
 def _read(context: Context, fresh: Sequence[Delivery]) -> None:
-    """Make the parts of new deliveries, in order."""
+    """Make the parts of new deliveries, in order; damaged ones must not be in the way."""
+    for delivery in fresh:
+        remove_damaged(context.layout, delivery.extract.name, delivery.file)
     columns: dict[str, frozenset[str] | None] = {}
     for number, delivery in enumerate(fresh, 1):
         name = delivery.extract.name

@@ -23,7 +23,7 @@ from clvpipe.sqlrepo import typing_query
 from clvpipe.stages.context import Context
 
 # Rises when the same file and settings would make another part.
-PART_FORMAT = 3
+PART_FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -70,22 +70,24 @@ def read_part(path: Path, rejects: Path) -> Part:
         DamagedError: One of them is not what was written.
     """
     facts, loaded = read_facts(path)
+    beside, rejected = read_facts(rejects)
     with _whole(path):
         return Part(
             path=path,
             rejects=rejects,
             source_name=facts["source"],
-            reader=facts["reader"],
+            # A run that was killed between the two has left them of different readings: neither counts.
+            reader=facts["reader"] if beside["reader"] == facts["reader"] else "",
             columns=frozenset(facts.get("columns", ())),
             delivered_on=date.fromisoformat(facts["delivered_on"]) if facts.get("delivered_on") else None,
             loaded=loaded,
-            rejected=pq.read_metadata(rejects).num_rows,
+            rejected=rejected,
             erased=facts.get("erased", 0),
         )
 
 
 def read_facts(path: Path) -> tuple[dict[str, Any], int]:
-    """What a part says of itself, and its rows.
+    """What a part, or its file of rejects, says of itself, and its rows.
 
     Raises:
         DamagedError: It is not what was written.
@@ -137,9 +139,22 @@ def parts_of(context: Context, name: str) -> list[Part]:
 
 
 def is_known(layout: Layout, name: str, file: SourceFile, reader: str) -> bool:
-    """Whether a delivered file has its part, typed as it would be now."""
+    """Whether a delivered file has its part, whole and typed as it would be now."""
     path = layout.parts(name) / file.part_name
-    return path.exists() and read_part(path, layout.rejects(name) / file.part_name).reader == reader
+    try:
+        return path.exists() and read_part(path, layout.rejects(name) / file.part_name).reader == reader
+    except DamagedError:
+        return False
+
+
+def remove_damaged(layout: Layout, name: str, file: SourceFile) -> None:
+    """Take a damaged part of a delivered file away: the file is there to be read anew."""
+    path = layout.parts(name) / file.part_name
+    try:
+        if path.exists():
+            read_part(path, layout.rejects(name) / file.part_name)
+    except DamagedError:
+        path.unlink()
 
 
 def known(context: Context, parts: Sequence[Part]) -> list[Part]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from clvpipe.config import TableInput
 from clvpipe.contracts.extracts import CUSTOMER, EXTRACT_DATE, MENTIONS, Extract
 from clvpipe.contracts.warehouse import part_columns, typed_table
-from clvpipe.errors import InputError, QualityGateError
+from clvpipe.errors import ClvpipeError, InputError, QualityGateError
 from clvpipe.extracts import FileRecords, SourceFile, read_records
 from clvpipe.extracts.records import LINE
 from clvpipe.publish.files import make_durable
@@ -21,6 +21,7 @@ from clvpipe.sqlrepo.typed import RAW, TYPED
 from clvpipe.stages.context import Context
 from clvpipe.stages.ledger import drift, main_reason
 
+STAGED_REJECTS = "rejects.parquet"
 REJECT_COLUMNS = ("table_name", "file_name", "line", "column_name", "reason", "raw")
 
 
@@ -76,9 +77,13 @@ def make_part(context: Context, delivery: Delivery, before: frozenset[str] | Non
     typing = typing_query(extract.name).bind(parameters, contract=typed_table(extract))
     engine.create_table(TYPED, typing, temporary=True)
     engine.create_table("part_rejects", load("part_rejects").bind(parameters), temporary=True)
-    staged_rejects, staged_part = layout.work / "rejects.parquet", layout.work / "part.parquet"
+    staged_rejects, staged_part = layout.work / STAGED_REJECTS, layout.work / "part.parquet"
     rejected = engine.write_parquet(
-        staged_rejects, "part_rejects", columns=REJECT_COLUMNS, order_by=("line", "reason")
+        staged_rejects,
+        "part_rejects",
+        columns=REJECT_COLUMNS,
+        order_by=("line", "reason"),
+        metadata={"reader": delivery.reader},
     )
     first = engine.rows(Query(f"SELECT min(extract_date) FROM {TYPED} WHERE reject_reason IS NULL", {}))[0][0]
     delivered_on = first or file.extract_date
@@ -105,10 +110,17 @@ def make_part(context: Context, delivery: Delivery, before: frozenset[str] | Non
             next_step="this is a defect of clvpipe: report it, and how the file is written",
         )
     rejects = layout.rejects(extract.name) / file.part_name
+    refused = rejects.with_name(f"refused-{rejects.name}")
+    try:
+        _gate(context, delivery, loaded + erased, rejected, refused)
+    except ClvpipeError:
+        # Not in the place of those of a part that stands: the file may have been read otherwise before.
+        make_durable(staged_rejects, refused)
+        raise
     make_durable(staged_rejects, rejects)
     context.reached("rejects kept")
-    _gate(context, delivery, loaded + erased, rejected, rejects)
     make_durable(staged_part, layout.parts(extract.name) / file.part_name)
+    refused.unlink(missing_ok=True)
     context.reached("part kept")
     engine.drop(TYPED, "part_rejects", "shape_rejects")
     raw.unlink()
@@ -213,9 +225,10 @@ def _gate_columns(
 def _gate(context: Context, delivery: Delivery, good: int, rejected: int, rejects: Path) -> None:
     """Keep a delivery that is not to be trusted out of the ledger; a mended one simply takes its place."""
     limit = context.settings.quality.maximum_reject_share.value
+    reason = main_reason([context.layout.work / STAGED_REJECTS])
     if rejected > limit * (good + rejected):
         raise QualityGateError(
-            f"{rejected} of {good + rejected} records were set aside, most for {main_reason([rejects])}; "
+            f"{rejected} of {good + rejected} records were set aside, most for {reason}; "
             f"allowed are {limit:.2%} of a delivery",
             where=str(delivery.file.path),
             left="the last publication; nothing of this file is loaded",

@@ -30,7 +30,9 @@ from clvpipe.publish.versions import (
     publish,
     read_dictionary,
     read_manifest,
+    sound_file,
     stage_file,
+    standing_version,
 )
 from clvpipe.sqlrepo import load, sql_files
 from clvpipe.sqlrepo.repo import Value
@@ -86,6 +88,10 @@ def run(context: Context) -> StageResult:
     warnings = [check.detail for check in checks if check.severity == "WARNS" and not check.passed]
     # Before anything is published: the last publication may be gone afterwards.
     warnings += gates.volume_warnings(context, last)
+    if not _readers_see(context, standing_version(context.layout)):
+        warnings.append(
+            "the publication that readers saw is damaged: month-ends come from the newest that can be read"
+        )
     if last is not None and not _same_ids(context, last):
         warnings.append(
             "customers go by other ids than in the last publication: segment_history begins anew, and kept "
@@ -107,9 +113,9 @@ def extend_history(context: Context) -> StageResult | None:
     Returns:
         None if it is not: there is a whole publication to be made.
     """
-    if not context.layout.current.exists() or gates.last_publication(context) is not None:
+    version = standing_version(context.layout)
+    if version is None or gates.last_publication(context) is not None:
         return None
-    version = context.layout.current.resolve()
     manifest = read_manifest(version)
     _must_be_of_one_kind(context, version)
     latest = date.fromisoformat(manifest["as_of"])
@@ -124,9 +130,9 @@ def extend_history(context: Context) -> StageResult | None:
         if file.dataset == "data_quality":
             files.append(_with_check(context, version, file, _weighed(context, complete)))
         elif file.dataset != HISTORY:
-            files.append(link_file(context.layout, version, file))
+            files.append(link_file(context.layout, file, sound_file(version, file)))
         elif file.as_of_date == latest.isoformat():
-            files += [*history, link_file(context.layout, version, file)]
+            files += [*history, link_file(context.layout, file, sound_file(version, file))]
     facts = {key: manifest[key] for key in manifest if key not in ("version", "sequence", "files")}
     facts |= {"run_id": context.run_id, "published_at": context.started_at.isoformat()}
     _keep_calibrations(context)
@@ -207,10 +213,16 @@ def _stage_history(context: Context, day: date, path: Path) -> PublishedFile:
 def _history(context: Context) -> list[PublishedFile]:
     """Earlier month-ends: those of the publication that readers see, and those that this run has made."""
     made = [_stage_history(context, day, path) for day, path in context.history.items() if day < context.day]
-    version = context.layout.current.resolve()
-    if context.layout.current.exists() and _same_ids(context, version):
+    version = standing_version(context.layout)
+    if version is not None and _same_ids(context, version):
         made += take_along(context.layout, version, before=context.day, without=context.history)
     return sorted(made, key=lambda file: file.as_of_date)
+
+
+def _readers_see(context: Context, version: Path | None) -> bool:
+    """Whether `current` points to a version, or to nothing where there is none."""
+    current = context.layout.current
+    return (current.resolve() if current.exists() else None) == version
 
 
 def _same_ids(context: Context, version: Path) -> bool:

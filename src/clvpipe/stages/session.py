@@ -17,9 +17,9 @@ from clvpipe.errors import ClvpipeError, UsageError, mendable
 from clvpipe.potential import written_weights
 from clvpipe.privacy import load_identity
 from clvpipe.publish import Layout
-from clvpipe.publish.files import sync_directory, sync_file
 from clvpipe.publish.lock import only_writer
 from clvpipe.publish.versions import restore_current
+from clvpipe.publish.warehouse import keep_warehouse
 from clvpipe.stages.context import Context, StageRun, Watch
 from clvpipe.stages.erasure import finish_erasure
 from clvpipe.stages.gates import check_names
@@ -150,13 +150,6 @@ def as_only_writer(
         with only_writer(layout.lock, holder, timeout_seconds=timeout_seconds, tell=tell):
             restore_current(layout)
             yield
-
-
-def keep_warehouse(layout: Layout) -> None:
-    """Give analysts the new warehouse. Who has the old one open keeps that file; the name moves on."""
-    sync_file(layout.work_database)
-    layout.work_database.replace(layout.warehouse)
-    sync_directory(layout.state)
 
 
 def _missing_as_of(context: Context) -> UsageError:
