@@ -214,12 +214,13 @@ def test_frozen_numbers_have_names_whatever_is_frozen(filled):
     assert numbers["recency_cuts.1"] == calibration.recency_cuts[0]
     assert numbers["current_theta"] == calibration.current_theta
     assert not {"as_of", "knew_until", "config_digest", "code_version"} & numbers.keys()
-    reference = Reference(grid=(1.0, *range(3, 102)), mid_ranks=tuple(n / 100 for n in range(100)))
+    shares = tuple(n / 100 for n in range(100))
+    reference = Reference(grid=(1.0, *range(3, 102)), below=shares, up_to=shares[::-1])
     references = (*calibration.potential_references[:-1], reference)
     other = frozen_numbers(calibration.model_copy(update={"potential_references": references}))
     changed = {name for name in other if other[name] != numbers.get(name)}
-    assert len(changed) == 2
-    assert {name.rpartition(".")[2] for name in changed} == {"grid", "mid_ranks"}
+    assert len(changed) == 3
+    assert {name.rpartition(".")[2] for name in changed} == {"grid", "below", "up_to"}
     assert {str(other[name]).partition(", ")[0] for name in changed} == {"100 numbers"}
 
 

@@ -1,5 +1,5 @@
 -- what: what each customer's balances are, were on average, have earned, and whether they fall
--- grain: customer with a balance in the last 455 days
+-- grain: customer with a balance in the windows of the trend
 -- reads: balance_trends, balance_income
 SELECT
   t.customer_id AS customer_id,

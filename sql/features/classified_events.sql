@@ -11,11 +11,12 @@ WITH events AS (
 reversals AS (
   SELECT
     e.reverses_id AS transaction_id,
+    e.customer_id,
     SUM(ABS(e.amount)) AS reversed_amount,
     SUM(COALESCE(e.fee_amount, CAST(0 AS DECIMAL(22, 8)))) AS reversed_fee
   FROM events AS e
   WHERE e.reverses_id IS NOT NULL
-  GROUP BY e.reverses_id
+  GROUP BY e.reverses_id, e.customer_id
 ),
 standing AS (
   SELECT
@@ -29,7 +30,7 @@ standing AS (
     COALESCE(e.fee_amount, CAST(0 AS DECIMAL(22, 8))) AS fee,
     COALESCE(r.reversed_fee, CAST(0 AS DECIMAL(22, 8))) AS reversed_fee
   FROM events AS e
-  LEFT JOIN reversals AS r ON r.transaction_id = e.transaction_id
+  LEFT JOIN reversals AS r ON r.transaction_id = e.transaction_id AND r.customer_id = e.customer_id
   LEFT JOIN purchase_rules AS p ON p.transaction_type = e.transaction_type
   WHERE e.reverses_id IS NULL AND (r.reversed_amount IS NULL OR r.reversed_amount < ABS(e.amount))
 )

@@ -13,6 +13,7 @@ WITH known AS (
 SELECT
   k.customer_id AS customer_id,
   k.is_dated AS is_dated,
+  CASE WHEN k.is_dated THEN 'NOT_DELIVERED' ELSE 'NOT_DATED' END AS missing_reason,
   CASE WHEN k.is_dated THEN k.branch END AS branch,
   CASE WHEN k.is_dated THEN k.community END AS community,
   CASE WHEN k.is_dated THEN k.relationship_manager END AS relationship_manager,

@@ -4,12 +4,18 @@
 WITH known AS (
   SELECT
     c.customer_id,
-    CASE WHEN $has_balances THEN COALESCE(b.deposits, CAST(0 AS DECIMAL(38, 8))) END AS deposits,
-    CASE WHEN $has_balances THEN COALESCE(b.loans, CAST(0 AS DECIMAL(38, 8))) END AS loans,
-    CASE WHEN $has_balances THEN COALESCE(b.investments, CAST(0 AS DECIMAL(38, 8))) END AS investments,
+    CASE WHEN $has_balances THEN COALESCE(b.deposits, CAST(0 AS DECIMAL(38, 8))) END AS all_deposits,
+    CASE WHEN $has_balances THEN COALESCE(b.loans, CAST(0 AS DECIMAL(38, 8))) END AS all_loans,
+    CASE WHEN $has_balances THEN COALESCE(b.investments, CAST(0 AS DECIMAL(38, 8))) END AS all_investments,
     CASE WHEN $has_holdings THEN COALESCE(h.open_holdings, 0) END AS open_holdings,
     CASE WHEN $has_holdings THEN COALESCE(h.products_held, 0) END AS products_held,
-    CASE WHEN $has_mobile THEN CASE WHEN h.customer_id IS NULL THEN 0 ELSE h.mobile_accounts END END AS mobile_accounts,
+    CASE
+      WHEN NOT $has_holdings THEN 'NO_HOLDINGS'
+      WHEN NOT $tells_mobile THEN 'NOT_DELIVERED'
+      WHEN NOT $has_mobile THEN 'NOT_DATED'
+      ELSE h.mobile_reason
+    END AS mobile_reason,
+    COALESCE(h.mobile_accounts, 0) AS mobile_accounts,
     CASE WHEN $has_holdings THEN COALESCE(h.financial_asset_accounts, 0) END AS financial_asset_accounts,
     COALESCE(h.performing_loans, 0) AS performing_loans,
     -- The opening that began the relationship is no sign of growth.
@@ -25,18 +31,20 @@ WITH known AS (
 )
 SELECT
   k.customer_id AS customer_id,
-  k.deposits AS deposits,
-  k.loans AS loans,
-  k.investments AS investments,
-  k.deposits + k.investments AS financial_assets,
+  CASE WHEN $has_deposits THEN k.all_deposits END AS deposits,
+  CASE WHEN $has_loans THEN k.all_loans END AS loans,
+  CASE WHEN $has_investments THEN k.all_investments END AS investments,
+  CASE WHEN $has_deposits OR $has_investments THEN k.all_deposits + k.all_investments END AS financial_assets,
   k.open_holdings AS open_holdings,
   k.products_held AS products_held,
-  k.mobile_accounts AS mobile_accounts,
+  CASE WHEN k.mobile_reason IS NULL THEN k.mobile_accounts END AS mobile_accounts,
+  k.mobile_reason AS mobile_reason,
   k.financial_asset_accounts AS financial_asset_accounts,
   k.product_opened AS product_opened,
   k.balances_falling AS balances_falling,
   k.contacted AS contacted,
-  k.performing_loans > 0 OR COALESCE(k.deposits + k.investments >= CAST($live_balance AS DECIMAL(18, 2)), FALSE) AS live,
+  k.performing_loans > 0 OR COALESCE(k.all_deposits + k.all_investments >= CAST($live_balance AS DECIMAL(18, 2)), FALSE) AS live,
   k.closed_days_ago AS closed_days_ago,
-  COALESCE(k.deposits = 0 AND k.loans = 0 AND k.investments = 0 AND k.open_holdings = 0, FALSE) AS debts_settled
+  -- Amounts that no balance tells are zero where nothing is open.
+  COALESCE(k.all_deposits = 0 AND k.all_loans = 0 AND k.all_investments = 0 AND k.open_holdings = 0, FALSE) AS debts_settled
 FROM known AS k

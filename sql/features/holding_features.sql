@@ -34,10 +34,11 @@ SELECT
   f.opened_days_ago AS first_opened_days_ago,
   SUM(CASE WHEN s.is_open THEN 1 ELSE 0 END) AS open_holdings,
   COALESCE(c.products, 0) AS products_held,
+  SUM(CASE WHEN s.is_open AND s.is_mobile THEN 1 ELSE 0 END) AS mobile_accounts,
   CASE
-    WHEN SUM(CASE WHEN s.is_open AND NOT s.is_dated THEN 1 ELSE 0 END) = 0
-      THEN SUM(CASE WHEN s.is_open AND s.is_mobile THEN 1 ELSE 0 END)
-  END AS mobile_accounts,
+    WHEN SUM(CASE WHEN s.is_open AND NOT s.is_dated THEN 1 ELSE 0 END) > 0 THEN 'NOT_DATED'
+    WHEN SUM(CASE WHEN s.is_open AND s.is_mobile IS NULL THEN 1 ELSE 0 END) > 0 THEN 'NOT_DELIVERED'
+  END AS mobile_reason,
   SUM(CASE WHEN s.is_open AND s.is_asset THEN 1 ELSE 0 END) AS financial_asset_accounts,
   SUM(CASE WHEN s.is_open AND s.is_loan AND s.is_dated AND s.days_overdue = 0 THEN 1 ELSE 0 END) AS performing_loans,
   MIN(s.opened_days_ago) AS newest_opened_days_ago,

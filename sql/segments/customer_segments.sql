@@ -30,10 +30,14 @@ SELECT
   CAST($as_of AS DATE) AS as_of_date,
   f.customer_id AS customer_id,
   a.branch AS branch,
+  CASE WHEN a.branch IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS branch_status,
+  CASE WHEN a.branch IS NOT NULL THEN NULL ELSE COALESCE(a.missing_reason, 'NO_CUSTOMER_DATA') END AS branch_reason,
   a.community AS community,
+  CASE WHEN a.community IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS community_status,
+  CASE WHEN a.community IS NOT NULL THEN NULL ELSE COALESCE(a.missing_reason, 'NO_CUSTOMER_DATA') END AS community_reason,
   a.relationship_manager AS relationship_manager,
-  CASE WHEN COALESCE(a.is_dated, FALSE) THEN 'OK' ELSE 'NOT_AVAILABLE' END AS attributes_status,
-  CASE WHEN a.customer_id IS NULL THEN 'NO_CUSTOMER_DATA' WHEN NOT a.is_dated THEN 'NOT_DATED' END AS attributes_reason,
+  CASE WHEN a.relationship_manager IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS relationship_manager_status,
+  CASE WHEN a.relationship_manager IS NOT NULL THEN NULL ELSE COALESCE(a.missing_reason, 'NO_CUSTOMER_DATA') END AS relationship_manager_reason,
   a.marketing_allowed AS marketing_allowed,
   CASE WHEN a.marketing_allowed IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS marketing_status,
   CASE
@@ -90,21 +94,39 @@ SELECT
   CASE WHEN NOT $has_holdings THEN 'NO_HOLDINGS' END AS holdings_reason,
   p.mobile_accounts AS mobile_accounts,
   CASE WHEN p.mobile_accounts IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS mobile_status,
-  CASE WHEN NOT $has_holdings THEN 'NO_HOLDINGS' WHEN NOT $has_mobile THEN 'NOT_DELIVERED' WHEN p.mobile_accounts IS NULL THEN 'NOT_DATED' END AS mobile_reason,
+  p.mobile_reason AS mobile_reason,
   p.deposits AS deposits,
-  p.loans AS loans,
-  p.investments AS investments,
-  p.financial_assets AS financial_assets,
   w.average_deposit_12m AS average_deposit_12m,
+  CASE WHEN $has_deposits THEN 'OK' ELSE 'NOT_AVAILABLE' END AS deposits_status,
+  CASE WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_deposits THEN 'NOT_DELIVERED' END AS deposits_reason,
+  p.loans AS loans,
   w.average_loan_12m AS average_loan_12m,
+  CASE WHEN $has_loans THEN 'OK' ELSE 'NOT_AVAILABLE' END AS loans_status,
+  CASE WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_loans THEN 'NOT_DELIVERED' END AS loans_reason,
+  p.investments AS investments,
   w.average_investment_12m AS average_investment_12m,
+  CASE WHEN $has_investments THEN 'OK' ELSE 'NOT_AVAILABLE' END AS investments_status,
+  CASE WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_investments THEN 'NOT_DELIVERED' END AS investments_reason,
+  p.financial_assets AS financial_assets,
+  CASE WHEN p.financial_assets IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS financial_assets_status,
+  CASE WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN p.financial_assets IS NULL THEN 'NOT_DELIVERED' END AS financial_assets_reason,
   w.balance_covered_days AS balance_covered_days,
   CASE WHEN $has_balances THEN 'OK' ELSE 'NOT_AVAILABLE' END AS balances_status,
   CASE WHEN NOT $has_balances THEN 'NO_BALANCES' END AS balances_reason,
   w.asset_value_12m AS asset_value_12m,
+  CASE WHEN w.asset_value_12m IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS asset_value_status,
+  CASE
+    WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_balance_income THEN 'NO_RATES' WHEN NOT v.has_relationship THEN 'NO_RELATIONSHIP'
+    WHEN NOT $has_loans THEN 'NOT_DELIVERED'
+  END AS asset_value_reason,
   w.liability_value_12m AS liability_value_12m,
+  CASE WHEN w.liability_value_12m IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS liability_value_status,
+  CASE
+    WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_balance_income THEN 'NO_RATES' WHEN NOT v.has_relationship THEN 'NO_RELATIONSHIP'
+    WHEN NOT $has_deposits THEN 'NOT_DELIVERED'
+  END AS liability_value_reason,
   w.rates_missing_days AS rates_missing_days,
-  CASE WHEN w.asset_value_12m IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS balance_income_status,
+  CASE WHEN w.rates_missing_days IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS balance_income_status,
   CASE
     WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_balance_income THEN 'NO_RATES' WHEN NOT v.has_relationship THEN 'NO_RELATIONSHIP'
   END AS balance_income_reason,
@@ -139,14 +161,14 @@ SELECT
   CASE WHEN o.mobile_rank IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS mobile_rank_status,
   CASE
     WHEN o.mobile_rank IS NOT NULL THEN NULL WHEN NOT v.has_relationship THEN 'NO_RELATIONSHIP'
-    WHEN NOT $has_holdings THEN 'NO_HOLDINGS' WHEN NOT $has_mobile THEN 'NOT_DELIVERED' WHEN p.mobile_accounts IS NULL THEN 'NOT_DATED'
-    ELSE 'NO_THRESHOLD'
+    ELSE COALESCE(p.mobile_reason, 'NO_THRESHOLD')
   END AS mobile_rank_reason,
   o.assets_rank AS assets_rank,
   CASE WHEN o.assets_rank IS NOT NULL THEN 'OK' ELSE 'NOT_AVAILABLE' END AS assets_rank_status,
   CASE
     WHEN o.assets_rank IS NOT NULL THEN NULL WHEN NOT v.has_relationship THEN 'NO_RELATIONSHIP'
     WHEN $assets_by = 'amount' AND NOT $has_balances THEN 'NO_BALANCES' WHEN $assets_by = 'count' AND NOT $has_holdings THEN 'NO_HOLDINGS'
+    WHEN $assets_by = 'amount' AND p.financial_assets IS NULL THEN 'NOT_DELIVERED'
     ELSE 'NO_THRESHOLD'
   END AS assets_rank_reason,
   o.residual_clv_rank AS residual_clv_rank,
@@ -173,14 +195,14 @@ SELECT
   v.value_tier AS value_tier,
   CASE WHEN v.value_tier IS NULL AND u.future_value_12m IS NOT NULL THEN 'NOT_AVAILABLE' ELSE u.future_value_status END AS value_tier_status,
   CASE WHEN v.value_tier IS NULL AND u.future_value_12m IS NOT NULL THEN 'NO_THRESHOLD' ELSE u.future_value_reason END AS value_tier_reason,
-  CASE WHEN $has_balances THEN tier.code END AS deposit_tier,
-  CASE WHEN $has_balances THEN raw.code END AS deposit_tier_raw,
-  CASE WHEN $has_balances THEN CASE WHEN t.watch THEN 'WATCH' ELSE 'NORMAL' END END AS deposit_watch,
-  CASE WHEN $has_balances THEN COALESCE(t.months_below, 0) END AS deposit_months_below,
-  CASE WHEN $has_balances THEN COALESCE(m.average_deposits, CAST(0 AS DECIMAL(18, 2))) END AS deposit_average,
-  CASE WHEN $has_balances THEN COALESCE(m.basis, 'MONTH_END') END AS deposit_basis,
-  CASE WHEN $has_balances THEN 'OK' ELSE 'NOT_AVAILABLE' END AS deposit_tier_status,
-  CASE WHEN NOT $has_balances THEN 'NO_BALANCES' END AS deposit_tier_reason,
+  CASE WHEN $has_months THEN tier.code END AS deposit_tier,
+  CASE WHEN $has_months THEN raw.code END AS deposit_tier_raw,
+  CASE WHEN $has_months THEN CASE WHEN t.watch THEN 'WATCH' ELSE 'NORMAL' END END AS deposit_watch,
+  CASE WHEN $has_months THEN COALESCE(t.months_below, 0) END AS deposit_months_below,
+  CASE WHEN $has_months THEN COALESCE(m.average_deposits, CAST(0 AS DECIMAL(18, 2))) END AS deposit_average,
+  CASE WHEN $has_months THEN COALESCE(m.basis, 'MONTH_END') END AS deposit_basis,
+  CASE WHEN $has_months THEN 'OK' ELSE 'NOT_AVAILABLE' END AS deposit_tier_status,
+  CASE WHEN NOT $has_balances THEN 'NO_BALANCES' WHEN NOT $has_deposits THEN 'NOT_DELIVERED' WHEN NOT $has_months THEN 'NO_COMPLETE_MONTH' END AS deposit_tier_reason,
   COALESCE(f.relationship_days <= $new_days, FALSE) AS is_new,
   COALESCE(f.relationship_days > $new_days AND l.lifecycle_state <> 'TERMINATED', FALSE) AS is_existing,
   CASE WHEN o.potential_index IS NOT NULL THEN COALESCE(v.potential_is_high, FALSE) END AS is_potential,

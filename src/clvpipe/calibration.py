@@ -76,10 +76,11 @@ class FrozenFit(_Frozen):
 
 
 class Reference(_Frozen):
-    """A frozen distribution: values and the mid-ranks that they had."""
+    """A frozen distribution: some of its values, and the shares of customers below each and up to each."""
 
     grid: tuple[float, ...]
-    mid_ranks: tuple[float, ...]
+    below: tuple[float, ...]
+    up_to: tuple[float, ...]
 
 
 class FrozenWeights(_Frozen):
@@ -154,9 +155,9 @@ class Calibration(_Frozen):
 
     @property
     def identity(self) -> str:
-        """Date and hash of its numbers; published with every row that stands on it.
+        """Date and hash of all that it holds but what was known; published with every row that stands on it.
 
-        Not of what was known: a month that is made later, of what was known then, has the same numbers.
+        A month that is made later, of what was known then, has the same numbers, and the same identity.
         """
         numbers = self.model_copy(update={"known_at": None, "knew_until": None}).canonical()
         return f"{self.as_of}-{hashlib.sha256(numbers.encode()).hexdigest()[:12]}"
@@ -169,7 +170,10 @@ class Calibration(_Frozen):
 def settings_digest(settings: Settings) -> str:
     """Digest of the settings that a calibration stands on, wherever they are written, and of its extracts."""
     extracts = ",".join(settings.inputs.configured)
-    return hashlib.sha256(f"{settings.digest(*SECTIONS, provenance=False)} {extracts}".encode()).hexdigest()
+    # These two of the lifecycle say until when a customer costs something, and so shape the current value.
+    days = f"{settings.lifecycle.new_days.value} {settings.lifecycle.terminated_days.value}"
+    sections = settings.digest(*SECTIONS, provenance=False)
+    return hashlib.sha256(f"{sections} {extracts} {days}".encode()).hexdigest()
 
 
 def current(layout: Layout, settings: Settings, as_of: date, known_at: date | None) -> Calibration | None:

@@ -119,7 +119,9 @@ def frozen_value(data: FitData, rules: Clv) -> tuple[FrozenFit, ValueFit | None]
     if repeaters < rules.minimum_repeaters.value:
         return _refused("TOO_FEW_REPEATERS", facts, pooled), None
     limit = rules.maximum_value_correlation.value
-    if pearson is None or spearman is None or max(abs(pearson), abs(spearman)) > limit:
+    if pearson is None or spearman is None:
+        return _refused("CORRELATION_NOT_DEFINED", facts, pooled), None
+    if max(abs(pearson), abs(spearman)) > limit:
         return _refused("VALUE_CORRELATED", facts, pooled), None
     fit = fit_gamma_gamma(usable)
     facts += _verdict_facts(fit)
@@ -229,7 +231,10 @@ def _verdict_facts(fit: PurchaseFit | ValueFit) -> list[Fact]:
     numbers = {
         "log_likelihood": (fit.log_likelihood, "at the optimum"),
         "converged": (float(verdict.converged), "1: the optimiser converged"),
-        "gradient_norm": (verdict.gradient_norm, "largest slope in log parameters at the optimum"),
+        "gradient_norm": (
+            verdict.gradient_norm,
+            "length of the gradient in log parameters at the optimum, a customer",
+        ),
         "hessian_positive_definite": (float(verdict.hessian_positive_definite), "1: it is a true optimum"),
         "condition_number": (verdict.condition_number, "of the Hessian in log parameters"),
         "boundary": (float(verdict.boundary != "NONE"), verdict.boundary),

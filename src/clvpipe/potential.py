@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clvpipe.calibration import FrozenWeights, Reference
 from clvpipe.config.settings import COMPONENTS, Weights
 from clvpipe.errors import ConfigError
-from clvpipe.models.empirical import mid_rank_reference, percentile_rank
+from clvpipe.models.empirical import percentile_rank, rank_reference
 from clvpipe.models.weights import ahp_weights, entropy_weights, expert_weights
 
 Floats = NDArray[np.float64]
@@ -37,12 +37,11 @@ def references_of(inputs: pl.DataFrame) -> tuple[Reference | None, ...]:
     found: list[Reference | None] = []
     for name in MEASURES:
         values = inputs[name].drop_nulls().to_numpy().astype(np.float64)
-        grid, ranks = mid_rank_reference(values)
-        found.append(
-            Reference(grid=tuple(map(float, grid)), mid_ranks=tuple(map(float, ranks)))
-            if len(values)
-            else None
-        )
+        if not len(values):
+            found.append(None)
+            continue
+        grid, below, up_to = (tuple(map(float, one)) for one in rank_reference(values))
+        found.append(Reference(grid=grid, below=below, up_to=up_to))
     return tuple(found)
 
 
@@ -55,7 +54,7 @@ def ranks_of(inputs: pl.DataFrame, references: Sequence[Reference | None]) -> Ra
             continue
         known[:, place] = inputs[name].is_not_null().to_numpy()
         measures = inputs[name].fill_null(0).to_numpy().astype(np.float64)
-        values[:, place] = percentile_rank(measures, np.array(reference.grid), np.array(reference.mid_ranks))
+        values[:, place] = percentile_rank(measures, reference.grid, reference.below, reference.up_to)
     return Ranks(values, known)
 
 

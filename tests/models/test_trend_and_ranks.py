@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, chi2, pearsonr, spearmanr
 
 from clvpipe.models.empirical import (
-    mid_rank_reference,
     percentile_rank,
     quantile_cuts,
+    rank_reference,
     scores_from_cuts,
     theta,
 )
@@ -119,23 +119,28 @@ def test_seven_tenths_of_ten_is_seven() -> None:
 
 @given(cents, st.integers(2, 40), cents)
 def test_percentile_rank(values: list[int], size: int, others: list[int]) -> None:
-    grid, ranks = mid_rank_reference(values, size)
-    assert len(grid) <= size and set(grid.tolist()) <= set(values)
-    n = len(values)
-    for value, rank in zip(grid.tolist(), ranks, strict=True):
+    reference = rank_reference(values, size)
+    grid, n = reference[0].tolist(), len(values)
+    assert len(grid) <= size and set(grid) <= set(values)
+    for value in grid:
         below, equal = sum(v < value for v in values), sum(v == value for v in values)
-        assert rank == pytest.approx((below + equal / 2) / n, abs=1e-12)
-        assert percentile_rank(value, grid, ranks) == pytest.approx(rank, abs=1e-12)
+        assert percentile_rank(value, *reference) == pytest.approx((below + equal / 2) / n, abs=1e-12)
     asked = np.sort(np.array(values + others))
-    found = percentile_rank(asked, grid, ranks)
+    found = percentile_rank(asked, *reference)
     assert ((found >= 0) & (found <= 1)).all() and (np.diff(found) >= 0).all()
-    alone = [float(percentile_rank(value, grid, ranks)) for value in asked]
+    alone = [float(percentile_rank(value, *reference)) for value in asked]
     assert alone == found.tolist()
+    for value, rank in zip(asked.tolist(), alone, strict=True):
+        before = max((one for one in grid if one < value), default=None)
+        if before is not None:
+            assert rank >= sum(v <= before for v in values) / n - 1e-12, "above all who are below"
 
 
-def test_percentile_rank_without_reference() -> None:
-    grid, ranks = mid_rank_reference(np.zeros(0))
-    assert percentile_rank([1.0, 2.0], grid, ranks).tolist() == [0.5, 0.5]
+def test_who_has_a_little_ranks_above_the_many_who_have_nothing() -> None:
+    reference = rank_reference([0] * 600 + list(range(1000, 1400)))
+    assert percentile_rank([0, 1, 999, 1399, 1400], *reference).tolist() == pytest.approx(
+        [0.3, 0.6, 0.6, 0.9995, 1.0], abs=1e-12
+    )
 
 
 @given(cents, st.integers(1, 100).map(lambda k: k / 100))

@@ -13,7 +13,7 @@ Deposit tiers by preset (a).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -519,7 +519,7 @@ STORIES["gaps"] = Story(
 STORIES["two_accounts"] = Story(
     (
         Holding("two_accounts", "A-two", "SAVINGS", ago(1000), is_mobile=True),
-        Holding("two_accounts", "B-two", "TERM", ago(1000)),
+        Holding("two_accounts", "B-two", "TERM", ago(1000), is_mobile=False),
         *months("two_accounts", "4000.00", account="A-two", product="SAVINGS"),
         *months("two_accounts", "6000.00", account="B-two", product="TERM"),
         *months("two_accounts", "10000.00"),
@@ -620,11 +620,15 @@ TABLE_OF = {
 
 
 def story_bank() -> Bank:
-    """All the stories as one bank, in one file a table, without dates of delivery."""
+    """All the stories as one bank, in one file a table, without dates of delivery.
+
+    Where a story does not say whether an account is used by a mobile device, it is not.
+    """
     rows: dict[str, list[Any]] = {name: [] for name in TABLE_OF.values()}
     for story in STORIES.values():
         for row in story.rows:
-            rows[TABLE_OF[type(row)]].append(row)
+            told = replace(row, is_mobile=bool(row.is_mobile)) if isinstance(row, Holding) else row
+            rows[TABLE_OF[type(row)]].append(told)
     tables = {name: Table(tuple(found), (f"{name}.csv",)) for name, found in rows.items()}
     tables["rates"] = Table(RATES, ("rates.csv",))
     tables["costs"] = Table(COSTS, ("costs.csv",))

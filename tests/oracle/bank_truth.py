@@ -475,7 +475,7 @@ def _with_reversals(world: World) -> list[tuple[Transaction, list[Transaction]]]
         if row.reverses_id:
             by_original[row.reverses_id].append(row)
     return [
-        (row, by_original.get(row.transaction_id, []) if row.transaction_id else [])
+        (row, [r for r in by_original.get(row.transaction_id or "", []) if r.customer_id == row.customer_id])
         for row in world.transactions
         if not row.reverses_id
     ]
@@ -810,18 +810,24 @@ def maintenance(world: World, start: date, days: Iterable[date]) -> Fraction:
     return total / 365
 
 
-def cost_12m(world: World, start: date, days: Sequence[date], terminated: bool) -> Fraction:
-    """Onboarding if it falls into the window, and maintenance; nothing for a terminated customer."""
-    if terminated:
-        return ZERO
+def cost_12m(world: World, start: date, days: Sequence[date], end: date) -> Fraction:
+    """Onboarding if it falls into the window, and maintenance up to the end."""
     onboarding = cost_in_force(world, "NEW", start) if start in days else ZERO
-    return onboarding + maintenance(world, start, days)
+    return onboarding + maintenance(world, start, [day for day in days if day <= end])
 
 
-def cumulative_cost(world: World, start: date) -> Fraction:
-    """Onboarding, and maintenance up to the day."""
-    days = window_days(world.bank.as_of, (world.bank.as_of - start).days + 1)
+def cumulative_cost(world: World, start: date, end: date) -> Fraction:
+    """Onboarding, and maintenance up to the end."""
+    days = window_days(end, (end - start).days + 1)
     return cost_in_force(world, "NEW", start) + maintenance(world, start, days)
+
+
+def last_costly_day(world: World, s: "Situation") -> date:
+    """READING: who is terminated costs nothing after the last purchase or closing; all others cost on."""
+    if not is_terminated(s, world.bank.terms):
+        return world.bank.as_of
+    ends = [days for days in (s.facts.silence if s.facts else None, s.closed_days) if days is not None]
+    return world.bank.as_of - timedelta(min(ends))
 
 
 # Potential value
@@ -1074,8 +1080,8 @@ def replay(raws: Sequence[int], preset: Preset, into_next_month: bool) -> tuple[
 def deposit_tier(series: Sequence[Series], as_of: date, frontier: date, terms: BankTerms) -> dict[str, Any]:
     """The published columns of the tiers.
 
-    READING: without a complete month (no rows at all, or the first ones in the month of the day) nothing was
-    held in the last complete month: zero, ORDINARY, by the month-end proxy.
+    READING: a customer without a balance in a complete month, where others have one, held nothing then: zero,
+    ORDINARY, by the month-end proxy.
     """
     first = min((row.date for s in series for row in s.observations), default=as_of + timedelta(1))
     ends = complete_months(first, as_of, frontier)
@@ -1239,7 +1245,7 @@ def current_value(world: World, who: str, series: Sequence[Series], s: Situation
         intermediary = window + world.fees.get(who, ZERO)
         exact["intermediary_value_12m"] = intermediary
         if bank.has("costs"):
-            exact["cost_12m"] = cost_12m(world, start, days, is_terminated(s, bank.terms))
+            exact["cost_12m"] = cost_12m(world, start, days, last_costly_day(world, s))
         exact["current_value"] = (
             (exact["asset_value_12m"] or ZERO)
             + (exact["liability_value_12m"] or ZERO)
@@ -1253,9 +1259,12 @@ def current_value(world: World, who: str, series: Sequence[Series], s: Situation
         reasons["cost_12m"] = "NO_COSTS"
     for name, column in zip(("deposit", "loan", "investment"), AMOUNTS, strict=True):
         key = f"average_{name}_12m"
-        exact[key] = average(series, days, column) if bank.has("balances") else None
-        if not bank.has("balances"):
-            reasons[key] = "NO_BALANCES"
+        exact[key] = average(series, days, column) if tells(world, column) else None
+        if exact[key] is None:
+            reasons[key] = "NOT_DELIVERED" if bank.has("balances") else "NO_BALANCES"
+    for name, column in (("asset_value_12m", "loan_balance"), ("liability_value_12m", "deposit_balance")):
+        if name not in reasons and not tells(world, column):
+            exact[name], reasons[name] = None, "NOT_DELIVERED"
     basis = "CONTRIBUTION" + "_BALANCES" * with_balances + "_COSTS" * bank.has("costs")
     return {
         **{name: None if value is None else cents(value) for name, value in exact.items()},
@@ -1267,11 +1276,21 @@ def current_value(world: World, who: str, series: Sequence[Series], s: Situation
     }
 
 
+def tells(world: World, column: str) -> bool:
+    """READING: an amount that no balance of the last year tells is not known of anybody."""
+    bank = world.bank
+    if not bank.has("balances"):
+        return False
+    rows = standing_by_key(known_rows(bank.tables["balances"], bank.known_at))
+    year = (bank.as_of - timedelta(364), bank.as_of)
+    return any(year[0] <= row.date <= year[1] and getattr(row, column) is not None for row in rows)
+
+
 def holdings_columns(world: World, who: str, series: Sequence[Series]) -> Answer:
     """Products, mobile accounts, financial assets.
 
-    READING: one open holding whose `is_mobile` is not dated makes the number of mobile accounts unknown; an
-    empty `is_mobile` of a dated row is no mobile account, unless no row at all tells.
+    READING: one open holding whose `is_mobile` is not dated or not told makes the number of mobile accounts
+    unknown; and who holds nothing has none only where somebody's is known.
     """
     bank = world.bank
     found: Answer = {
@@ -1281,15 +1300,18 @@ def holdings_columns(world: World, who: str, series: Sequence[Series]) -> Answer
     if bank.has("holdings"):
         opened = open_holdings(world.holdings.get(who, []))
         found["products_held"] = products_held(opened)
-        known = known_rows(bank.tables["holdings"], bank.known_at)
-        told = any(h.is_mobile is not None for h in standing_by_key(known))
-        if told and all(attributes_stand(h, bank) for h in opened):
+        known = standing_by_key(known_rows(bank.tables["holdings"], bank.known_at))
+        begun = [h for h in known if h.opened_on <= bank.as_of]
+        told = any(h.is_mobile is not None and attributes_stand(h, bank) for h in begun)
+        if told and all(attributes_stand(h, bank) and h.is_mobile is not None for h in opened):
             found["mobile_accounts"] = sum(h.is_mobile is True for h in opened)
         found["financial_asset_accounts"] = sum(h.product_type in bank.terms.asset_types for h in opened)
     if bank.has("balances"):
         for name, column in zip(("deposits", "loans", "investments"), AMOUNTS, strict=True):
-            found[f"latest_{name}"] = cents(position(series, column))
-        found["financial_assets"] = found["latest_deposits"] + found["latest_investments"]
+            found[f"latest_{name}"] = cents(position(series, column)) if tells(world, column) else None
+        assets = [found[f"latest_{name}"] for name in ("deposits", "investments")]
+        if any(one is not None for one in assets):
+            found["financial_assets"] = sum(one or 0 for one in assets)
     return found
 
 
@@ -1301,7 +1323,7 @@ def payback(world: World, who: str, s: Situation) -> Answer:
         return {"paid_back": income > 0, "payback_reached": None, "payback_reason": "NO_COSTS"}
     if start is None:
         return {"paid_back": False, "payback_reached": None, "payback_reason": None}
-    reached = income > cumulative_cost(world, start)
+    reached = income > cumulative_cost(world, start, last_costly_day(world, s))
     return {"paid_back": reached, "payback_reached": reached, "payback_reason": None}
 
 
@@ -1316,6 +1338,16 @@ def attributes(world: World, who: str) -> Answer:
         "marketing_allowed": allowed,
         "marketing_reason": "NO_CONSENT_DATA" if allowed is None else None,
     }
+
+
+def no_month(world: World) -> bool:
+    """READING: no tier before the first month of balances is complete, nor where none tells deposits."""
+    if not tells(world, "deposit_balance"):
+        return True
+    days = {row.date for rows in world.balances.values() for row in rows}
+    return not any(
+        (day.replace(day=1) + timedelta(32)).replace(day=1) - timedelta(1) <= world.bank.as_of for day in days
+    )
 
 
 def answer_of(world: World, who: str, curves: Curves) -> Answer:
@@ -1337,7 +1369,7 @@ def answer_of(world: World, who: str, curves: Curves) -> Answer:
         **oracle.customer(days, bank.as_of, bank.terms.purchases),
         **current_value(world, who, series, s),
         **holdings_columns(world, who, series),
-        **(deposit_tier(series, bank.as_of, world.frontier, bank.terms) if bank.has("balances") else none),
+        **(none if no_month(world) else deposit_tier(series, bank.as_of, world.frontier, bank.terms)),
         **paid,
         **attributes(world, who),
         "customer_id": who,

@@ -125,7 +125,8 @@ def _standing(rows: Sequence[Row], as_of: date, terms: Terms) -> Iterator[tuple[
         if row.reverses_id:
             by_original[row.reverses_id].append(row)
     for row in seen:
-        reversals = [] if row.reverses_id else by_original.get(row.transaction_id, [])
+        found = [] if row.reverses_id else by_original.get(row.transaction_id, [])
+        reversals = [one for one in found if one.customer_id == row.customer_id]
         amount = Fraction(row.amount)
         undone = sum((abs(Fraction(r.amount)) for r in reversals), Fraction(0))
         if row.reverses_id or (reversals and undone >= abs(amount)):

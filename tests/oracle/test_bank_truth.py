@@ -198,7 +198,7 @@ def test_banks_are_rich(generated: list[tuple[Bank, dict[str, Answer]]]) -> None
     assert set(states) == set(oracle.LABELS)
     assert min(states.values()) >= 5, states
     assert {reason for a in people for reason in a["reasons"].values()} == {
-        "NO_BALANCES", "NO_RATES", "NO_COSTS",
+        "NO_BALANCES", "NO_RATES", "NO_COSTS", "NOT_DELIVERED",
     }  # fmt: skip
     aside = Counter(reason for made, _ in generated for reason, _ in truth.world_of(made).aside)
     assert set(aside) == {"ACCOUNT_OF_ANOTHER", "OVERLAP"}

@@ -20,7 +20,7 @@ CURRENT = ("current_value", "quadrant")
 POTENTIAL = ("potential", "quadrant", "is_potential")
 # By extract: beginnings of the names of columns that it feeds, in a run whose calibration is its own.
 FEEDS = {
-    "customers": ("branch", "community", "relationship_manager", "attributes", "marketing"),
+    "customers": ("branch", "community", "relationship_manager", "marketing"),
     "holdings": (
         "relationship_start", "relationship_days", "relationship_status", "relationship_reason", "is_new",
         "products", "financial_asset", "holdings", "mobile", "deposits", "loans", "investments", "average_",
@@ -29,8 +29,8 @@ FEEDS = {
     ),
     "balances": (
         "deposits", "loans", "investments", "financial_assets", "average_", "balance", "asset_value",
-        "liability_value", "rates_missing", "cost", "assets_rank", "deposit_", *CURRENT, *FUTURE, *POTENTIAL,
-        *LABELS,
+        "liability_value", "rates_missing", "cost", "payback", "assets_rank", "deposit_", *CURRENT, *FUTURE,
+        *POTENTIAL, *LABELS,
     ),
     "rates": ("asset_value", "liability_value", "rates_missing", "balance_income", *CURRENT, *FUTURE),
     "costs": (

@@ -40,16 +40,27 @@ class Threshold(Frozen, Generic[T]):
 
 
 def unit_of(setting: str) -> str:
-    """The unit of the number that a setting of this name holds, as the dataset `thresholds` has it."""
+    """The unit of the number that a setting of this name holds, as the dataset `thresholds` has it.
+
+    Raises:
+        ValueError: Its name says none.
+    """
     endings = {
         "days": ("_days",),
         "months": ("_months",),
-        "share": ("_share", "_shares"),
-        "ratio": ("_ratio", "_multiple", "_variation", "_correlation", "_rate"),
+        "share": ("_share", "_shares", "_fall"),
+        "ratio": ("_ratio", "_multiple", "_variation", "_correlation", "_rate", "_rise"),
         "probability": ("significance",),
         "money": ("_balance", "_amount", "bounds", "bands"),
-    }
-    return next((unit for unit, ends in endings.items() if setting.endswith(ends)), "count")
+        "count": (
+            "_observations", "_customers", "_repeaters", "_gaps", "_holdings", "_closures", "_purchases",
+            "_expected", "_products", "_cell",
+        ),
+    }  # fmt: skip
+    unit = next((unit for unit, ends in endings.items() if setting.endswith(ends)), None)
+    if unit is None:
+        raise ValueError(f"the name of the setting {setting!r} says no unit")
+    return unit
 
 
 Days = Threshold[Annotated[int, Field(ge=1, le=36_500)]]

@@ -107,7 +107,7 @@ BALANCE_STEPS = Table(
 
 BALANCE_TRENDS = Table(
     "balance_trends",
-    "customer with a balance in the last 455 days",
+    "customer with a balance in the windows of the trend",
     ("customer_id",),
     (
         _CUSTOMER,
@@ -122,7 +122,7 @@ BALANCE_TRENDS = Table(
 
 BALANCE_FEATURES = Table(
     "balance_features",
-    "customer with a balance in the last 455 days",
+    "customer with a balance in the windows of the trend",
     ("customer_id",),
     (
         _CUSTOMER,
@@ -202,7 +202,8 @@ HOLDING_FEATURES = Table(
         _days_ago("first_opened_days_ago", "Opening of the first holding"),
         _count("open_holdings", "Holdings that are open."),
         _count("products_held", "Different products among them."),
-        _count("mobile_accounts", "Those used by a mobile device; NULL where that is not dated.", optional=True),
+        _count("mobile_accounts", "Those of which a mobile use is told."),
+        Column("mobile_reason", "VARCHAR", "Why that is not all; NULL where it is.", optional=True),
         _count("financial_asset_accounts", "Those that are financial assets."),
         _count("performing_loans", "Loans on which nothing is overdue."),
         _days_ago("newest_opened_days_ago", "Opening of the newest holding"),
@@ -224,6 +225,7 @@ CUSTOMER_ATTRIBUTES = Table(
     (
         _CUSTOMER,
         Column("is_dated", "BOOLEAN", "Whether attributes without a date are known for as_of."),
+        Column("missing_reason", "VARCHAR", "Why one that is not there is not."),
         Column("branch", "VARCHAR", "The branch that looks after the customer.", optional=True),
         Column("community", "VARCHAR", "Where the customer lives.", optional=True),
         Column("relationship_manager", "VARCHAR", "Who looks after the customer.", optional=True),
@@ -252,10 +254,11 @@ CUSTOMER_POSITIONS = Table(
         _exact("deposits", "Deposits on as_of.", optional=True),
         _exact("loans", "Loans on as_of.", optional=True),
         _exact("investments", "Investments on as_of.", optional=True),
-        _exact("financial_assets", "Deposits and investments.", optional=True),
+        _exact("financial_assets", "Deposits and investments, as far as they are told.", optional=True),
         _count("open_holdings", "Holdings that are open.", optional=True),
         _count("products_held", "Different products among them.", optional=True),
         _count("mobile_accounts", "Those used by a mobile device.", optional=True),
+        Column("mobile_reason", "VARCHAR", "Why that is not known; NULL where it is.", optional=True),
         _count("financial_asset_accounts", "Those that are financial assets.", optional=True),
         Column("product_opened", "BOOLEAN", "Opened of late, and not with the relationship."),
         Column("balances_falling", "BOOLEAN", "Deposits and investments have fallen."),

@@ -60,35 +60,56 @@ def scores_from_cuts(values: ArrayLike, cuts: ArrayLike) -> IntArray:
     return 1 + np.searchsorted(np.sort(_numbers(cuts)), np.asarray(values), side="left").astype(np.int64)
 
 
-def mid_rank_reference(values: ArrayLike, size: int = 1001) -> tuple[NDArray[Any], FloatArray]:
-    """At most ``size`` distinct values, spread evenly over the customers, and their mid-ranks in (0, 1).
+def rank_reference(values: ArrayLike, size: int = 1001) -> tuple[NDArray[Any], FloatArray, FloatArray]:
+    """At most ``size`` distinct values, spread evenly over the customers; least and greatest are always kept.
 
-    The mid-rank of v is (#{value < v} + ½ #{value = v}) / n; least and greatest value are always kept.
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One a customer, int64 or float64; n > 0.
+    size : int
+        How many are kept at most.
+
+    Returns
+    -------
+    grid : ndarray, shape (k,)
+        The values, increasing.
+    below, up_to : ndarray, shape (k,)
+        #{value < v} / n and #{value ≤ v} / n.
     """
     distinct, counts = np.unique(_numbers(values), return_counts=True)
     n = int(counts.sum())
-    if n == 0:
-        return distinct, np.empty(0)
     upper = np.cumsum(counts)
-    ranks = (upper - 0.5 * counts) / n
+    kept = np.arange(distinct.size)
     if distinct.size > size:
-        wanted = np.linspace(1, n, size)
-        kept = np.unique(np.searchsorted(upper, wanted, side="left"))
-        distinct, ranks = distinct[kept], ranks[kept]
-    return distinct, ranks
+        kept = np.unique(np.searchsorted(upper, np.linspace(1, n, size), side="left"))
+    return distinct[kept], ((upper - counts) / n)[kept], (upper / n)[kept]
 
 
-def percentile_rank(values: ArrayLike, grid_values: ArrayLike, mid_ranks: ArrayLike) -> FloatArray:
-    """Rank in [0, 1] by linear interpolation between the reference's values; 0 below them, 1 above.
+def percentile_rank(values: ArrayLike, grid: ArrayLike, below: ArrayLike, up_to: ArrayLike) -> FloatArray:
+    """Rank in [0, 1] among the customers of a reference.
 
-    Non-decreasing in the value, and a function of it alone. Without a reference everybody is in the middle.
+    The mid-rank (#{value < v} + ½ #{value = v}) / n of a value that was kept; between two of them by linear
+    interpolation from the share up to the lower to the share below the upper one, so that who is just above
+    many equal ones ranks above them all; 0 below the least, 1 above the greatest. Non-decreasing in the
+    value, and a function of it alone.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+    grid, below, up_to : array_like, shape (k,), k > 0
+        As `rank_reference` gives them.
     """
-    numbers = np.asarray(values, dtype=np.float64)
-    grid = np.asarray(grid_values, dtype=np.float64)
-    if grid.size == 0:
-        return np.full(numbers.shape, 0.5)
-    ranks = np.interp(numbers, grid, np.asarray(mid_ranks, dtype=np.float64), left=0.0, right=1.0)
-    return np.clip(ranks, 0.0, 1.0)
+    numbers, known = np.asarray(values, dtype=np.float64), np.asarray(grid, dtype=np.float64)
+    low, high = np.asarray(below, dtype=np.float64), np.asarray(up_to, dtype=np.float64)
+    at = np.searchsorted(known, numbers, side="left")
+    here = np.minimum(at, known.size - 1)
+    before = np.maximum(at - 1, 0)
+    gap = known[here] - known[before]
+    share = np.divide(numbers - known[before], gap, out=np.zeros_like(gap), where=gap > 0)
+    between = high[before] + share * (low[here] - high[before])
+    ranks = np.where(known[here] == numbers, 0.5 * (low[here] + high[here]), between)
+    return np.clip(np.where(numbers < known[0], 0.0, np.where(numbers > known[-1], 1.0, ranks)), 0.0, 1.0)
 
 
 def _pareto(numbers: NDArray[Any], share: float) -> int | float:

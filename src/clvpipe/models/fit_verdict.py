@@ -8,7 +8,7 @@ import numpy as np
 from clvpipe.models.arrays import FloatArray
 from clvpipe.models.optimise import Optimum
 
-_NORMAL_95 = 1.959963984540054
+NORMAL_95 = 1.959963984540054
 
 Ends = tuple[float | None, ...]
 
@@ -81,7 +81,7 @@ def confidence(
         # d p / d logit p = p (1 − p); d θ / d ln θ = θ.
         rest = 1.0 - value if is_logit else 1.0
         errors.append(None if fixed else deviation * value * rest)
-        for ends, reach in ((low, -_NORMAL_95 * deviation), (high, _NORMAL_95 * deviation)):
+        for ends, reach in ((low, -NORMAL_95 * deviation), (high, NORMAL_95 * deviation)):
             moved = value * float(np.exp(np.clip(reach, -300.0, 300.0)))
             end = moved / (rest + moved) if is_logit else moved
             ends.append(None if fixed else end)

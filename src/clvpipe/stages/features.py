@@ -76,7 +76,7 @@ def feature_parameters(context: Context) -> dict[str, Value]:
     bounds = enumerate(settings.deposit_tier.bounds.value, 1)
     return {
         "as_of": context.day.isoformat(),
-        "known_at": context.known_at.isoformat() if context.known_at else None,
+        "known_at": _known_at(context),
         "default_purchase": settings.purchases.default.purchase,
         "default_margin_rate": settings.purchases.default.margin_rate,
         "window_days": settings.rfm.window_days.value,
@@ -91,9 +91,14 @@ def feature_parameters(context: Context) -> dict[str, Value]:
 def presence(context: Context) -> Mapping[str, bool]:
     """Which extracts tell anything by as_of, and of what; balances earn only where rates are known."""
     there = context.engine.rows(Query("SELECT table_name, is_present FROM extract_tables", {}))
-    told = context.engine.rows(load("told").bind({"as_of": context.day.isoformat()}))
+    bounds = {"as_of": context.day.isoformat(), "known_at": _known_at(context)}
+    told = context.engine.rows(load("told").bind(bounds))
     has = {**{f"has_{name}": is_present for name, is_present in there}, **dict(told)}
     return {**has, "has_balance_income": has["has_balances"] and has["has_rates"]}
+
+
+def _known_at(context: Context) -> str | None:
+    return context.known_at.isoformat() if context.known_at else None
 
 
 def _load_rules(context: Context) -> None:

@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 from clvpipe.calibration import Calibration, FrozenCurve, FrozenFit
-from clvpipe.config.rules import load_codes
+from clvpipe.config.rules import load_codes, load_rfm_groups
 from clvpipe.config.settings import COMPONENTS, DepositTier, Settings, Threshold, unit_of
 from clvpipe.contracts import PUBLISHED
 from clvpipe.engine.duckdb_engine import table_columns
+from clvpipe.models.fit_verdict import NORMAL_95
 from clvpipe.stages.annuities import survival_curve
 from clvpipe.stages.context import Context
 
@@ -36,9 +37,14 @@ def explain(context: Context, calibration: Calibration) -> dict[str, int]:
 
 
 def _codes(day: date) -> Iterator[tuple[Any, ...]]:
-    for scheme, content in sorted(load_codes().schemes.items()):
+    schemes = load_codes().schemes
+    for scheme, content in sorted(schemes.items()):
         for place, (code, english, chinese) in enumerate(content.codes, 1):
-            yield day, scheme, code, english, chinese, place, content.source
+            yield day, scheme, code, None, english, chinese, place, content.source
+    groups = schemes["rfm_group"]
+    labels = {code: (english, chinese) for code, english, chinese in groups.codes}
+    for place, (code, group) in enumerate(sorted(load_rfm_groups().by_code()), 1):
+        yield day, "rfm_code", code, group, *labels[group], place, groups.source
 
 
 def _thresholds(settings: Settings, calibration: Calibration, day: date) -> Iterator[tuple[Any, ...]]:
@@ -182,7 +188,7 @@ def _curve_rows(curve: FrozenCurve, version: str, day: date) -> Iterator[tuple[A
     value, error = (
         float(found) for found in (kernel.survival_at(YEAR_DAYS), kernel.standard_error_at(YEAR_DAYS))
     )
-    low, high = max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error)
+    low, high = max(0.0, value - NORMAL_95 * error), min(1.0, value + NORMAL_95 * error)
     # Where all are open, or none, Greenwood's error is 0 and says nothing.
     known = (
         (error, low, high, "OK", None) if error > 0 else (None, None, None, "NOT_IDENTIFIED", "AT_BOUNDARY")

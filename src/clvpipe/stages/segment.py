@@ -27,10 +27,12 @@ def run(context: Context) -> StageResult:
         **_cut_parameters(calibration),
         "assets_by": context.settings.potential.assets,
     }
+    parameters["has_months"] = parameters["has_deposits"] and context.engine.count("deposit_months") > 0
     _load_rule_tables(context)
     context.make("lifecycle_inputs", parameters)
-    _plain(context, "lifecycle", parameters)
-    _plain(context, "values_and_ranks", parameters)
+    labelled = load("lifecycle").bind(parameters, rules={"lifecycle": lifecycle_rules().compile()})
+    context.engine.create_table("lifecycle", labelled)
+    context.engine.create_table("values_and_ranks", load("values_and_ranks").bind(parameters))
     rows = {
         name: context.make(name, parameters, PUBLISHED[name])
         for name in ("customer_segments", "segment_history")
@@ -42,11 +44,6 @@ def run(context: Context) -> StageResult:
     context.finished("segment")
     context.reached("segments made")
     return StageResult(rows)
-
-
-def _plain(context: Context, name: str, parameters: dict[str, Value]) -> None:
-    rules = {"lifecycle": lifecycle_rules().compile()} if name == "lifecycle" else None
-    context.engine.create_table(name, load(name).bind(parameters, rules=rules))
 
 
 def _load_rule_tables(context: Context) -> None:
