@@ -21,6 +21,7 @@ from clvpipe.fitting import frozen_purchases, frozen_value
 from clvpipe.locations import resource_dir
 from clvpipe.models.fit import fit_purchases
 from clvpipe.models.simulate import simulate_bgnbd, simulate_gamma_gamma
+from clvpipe.privacy import Identity, Tombstones
 from clvpipe.publish import Layout
 from clvpipe.sqlrepo import Query
 from clvpipe.stages.context import Context
@@ -73,7 +74,16 @@ def _warehouse(folder: Path, history: dict[str, np.ndarray[Any, Any]]) -> Iterat
         layout.work_database, folders=layout.folders, temp_directory=layout.work / "spill", threads=threads
     ) as engine:
         _load(engine, folder, history)
-        yield Context(load_settings(config), config, layout, engine, threads, as_of=date(2024, 12, 31))
+        yield Context(
+            settings=load_settings(config),
+            config_path=config,
+            layout=layout,
+            engine=engine,
+            threads=threads,
+            identity=Identity(),
+            tombstones=Tombstones.load(layout.erased),
+            as_of=date(2024, 12, 31),
+        )
 
 
 def _ours(context: Context) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import polars as pl
 import pytest
 
 from tests.support import Bench
@@ -84,3 +85,56 @@ def test_who_only_held_and_left_is_terminated_and_costs_nothing(bank):
     _balances(bank, *(f"ann,{day},10000,a1,FUND" for day in ENDS)).run()
     rows = {row["customer_id"]: row["lifecycle_state"] for row in bank.table("customer_segments").to_dicts()}
     assert rows["eve"] == "TERMINATED"
+
+
+def test_an_amount_that_no_balance_tells_is_known_of_nobody(bank):
+    """The file has deposits alone."""
+    _balances(bank, *(f"ann,{day},10000,a1,FUND" for day in ENDS)).run(as_of=date(2024, 6, 28))
+    found = _ann(bank)
+    assert (found["deposits"], found["deposits_status"], found["liability_value_status"]) == (
+        10000,
+        "OK",
+        "OK",
+    )
+    for column, group in (
+        ("loans", "loans"),
+        ("average_loan_12m", "loans"),
+        ("asset_value_12m", "asset_value"),
+        ("investments", "investments"),
+        ("average_investment_12m", "investments"),
+    ):
+        told = (found[column], found[f"{group}_status"], found[f"{group}_reason"])
+        assert told == (None, "NOT_AVAILABLE", "NOT_DELIVERED"), column
+    assert (found["financial_assets"], found["current_value"] is None) == (10000, False)
+
+
+def test_before_the_first_complete_month_nobody_has_a_tier(bank):
+    _balances(bank, "ann,2024-06-10,9000000,a1,FUND").run(as_of=date(2024, 6, 28))
+    found = _ann(bank)
+    told = (found["deposit_tier"], found["deposit_tier_status"], found["deposit_tier_reason"])
+    assert told == (None, "NOT_AVAILABLE", "NO_COMPLETE_MONTH")
+    bank.run(as_of=date(2024, 6, 30))
+    assert (_ann(bank)["deposit_tier_raw"], _ann(bank)["deposit_tier_status"]) == ("DIAMOND", "OK")
+
+
+def test_mobile_use_that_a_later_delivery_told_ranks_nobody(bank):
+    """Who holds nothing would be a distribution of their own."""
+    dated = 'files = ["holdings.csv"]\nextract_date = { column = "told" }'
+    bank.config = bank.config.replace('files = ["holdings.csv"]', dated)
+    held = "customer_id,account_id,product_type,opened_on,closed_on,is_mobile,told\n"
+    bank.put("holdings.csv", held + "ann,a1,FUND,2020-01-01,,1,2024-06-28\n")
+    _balances(bank, *(f"ann,{day},10000,a1,FUND" for day in ENDS))
+    for day, reason in ((date(2024, 6, 15), "NOT_DATED"), (date(2024, 6, 28), None)):
+        bank.run(as_of=day, refit=True)
+        rows = bank.table("customer_segments").filter(pl.col("relationship_status") == "OK")
+        assert set(rows["mobile_reason"]) == set(rows["mobile_rank_reason"]) == {reason}
+        assert set(rows["potential_basis"].str.contains("MOBILE")) == {reason is None}
+
+
+def test_nobody_takes_back_what_another_has_bought(bench):
+    header = "transaction_id,customer_id,posted_at,amount,reverses_id\n"
+    bench.put("a.csv", header + "1,ann,2024-06-01,5,\n2,bob,2024-06-02,5,\n3,bob,2024-06-03,-5,1\n")
+    warnings = bench.run()[-1].result.warnings
+    assert any("another customer's" in warning for warning in warnings)
+    rows = bench.table("customer_segments").select("customer_id", "purchase_days_total").rows()
+    assert rows == [("ann", 1), ("bob", 1)]

@@ -64,6 +64,10 @@ def test_other_definitions_need_another_calibration(filled):
     assert filled.run()[2].result.notes[0].endswith("stands")
     filled.config += "[rfm]\nwindow_days = 180\n"
     assert filled.run()[2].result.notes[0].endswith("made")
+    # Until when a customer costs something shapes the current value; when one has churned does not.
+    for setting, word in (("churn_days = 120", "stands"), ("new_days = 10", "made")):
+        filled.config += f"[lifecycle]\n{setting}\n" if "[lifecycle]" not in filled.config else f"{setting}\n"
+        assert filled.run()[2].result.notes[0].endswith(word), setting
 
 
 def test_a_run_that_knows_less_takes_no_calibration_that_knew_more_and_gives_the_nightly_run_none(filled):

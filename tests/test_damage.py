@@ -17,7 +17,7 @@ from clvpipe.config.settings import STAGES
 from clvpipe.errors import DamagedError, QualityGateError, StorageError
 from clvpipe.operations.backfill import backfill
 from clvpipe.operations.rollback import rollback
-from clvpipe.publish.check import check_current, check_versions
+from clvpipe.publish.verify import check_current, check_versions
 from clvpipe.publish.versions import MANIFEST, read_manifest, settle_version
 from clvpipe.stages.context import Watch
 from clvpipe.stages.session import Request

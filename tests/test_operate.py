@@ -21,9 +21,9 @@ from clvpipe.operations import journal as journal_module
 from clvpipe.operations.journal import facts_of, journaled, runs_of
 from clvpipe.operations.status import size_of
 from clvpipe.privacy import Tombstones
-from clvpipe.publish import Layout, check
-from clvpipe.publish.check import Digests, check_current, check_version, check_versions
+from clvpipe.publish import Layout, verify
 from clvpipe.publish.files import sha256_of
+from clvpipe.publish.verify import Digests, check_current, check_version, check_versions
 from clvpipe.publish.versions import read_manifest
 from tests.commands import clvpipe
 from tests.support import CONFIG, LEDGER_HEADER, REPOSITORY, Bench, ledger_csv
@@ -603,7 +603,7 @@ def test_a_shared_file_is_read_once(nights, monkeypatch):
         read.append(path)
         return sha256_of(path)
 
-    monkeypatch.setattr(check, "sha256_of", digest)
+    monkeypatch.setattr(verify, "sha256_of", digest)
     assert found(layout_of(nights)) == []
     files = list(layout_of(nights).versions.rglob("*.parquet"))
     assert len(read) == len({path.stat().st_ino for path in files}) < len(files)
@@ -613,9 +613,9 @@ def test_a_version_that_is_pruned_meanwhile_is_no_problem(published, monkeypatch
     def prune(folder, digests):
         checked = check_version(folder, digests)
         shutil.rmtree(folder)
-        return check.CheckedVersion(checked.name, 0, 0, (check.Problem("x", "missing"),))
+        return verify.CheckedVersion(checked.name, 0, 0, (verify.Problem("x", "missing"),))
 
-    monkeypatch.setattr(check, "check_version", prune)
+    monkeypatch.setattr(verify, "check_version", prune)
     assert list(check_versions(published)) == []
     assert check_version(published.versions / "gone", Digests()).problems
 

@@ -13,7 +13,7 @@ from clvpipe.config.rules import load_codes
 from clvpipe.contracts import PUBLISHED, Column, Table
 from clvpipe.errors import LockedError, QualityGateError, StorageError
 from clvpipe.publish import Layout, versions
-from clvpipe.publish.verify import problems
+from clvpipe.publish.contract import problems
 from clvpipe.stages import publish as publish_stage
 from tests.support import HEADER, LEDGER_HEADER, Bench, ledger_csv, manifest
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from clvpipe.config.rules import load_codes, load_lifecycle
 from clvpipe.contracts import PUBLISHED
 from clvpipe.engine import Engine
-from clvpipe.publish.verify import problems
+from clvpipe.publish.contract import problems
 from clvpipe.sqlrepo import Query, load
 from clvpipe.stages.summaries import SUMMARY_SCHEMES, make_summary
 from tests.support import LEDGER_HEADER, Bench, ledger_csv

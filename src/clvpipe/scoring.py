@@ -104,6 +104,9 @@ class Scorer:
         expected, discounted, p_alive, p_active = self._purchases(x, t_x, t, has_purchase)
         contribution = self._contribution(x, _floats(batch, "repeat_contribution"), has_purchase)
         clv_12m, clv_24m = (self._clv(discounted[h], contribution) for h in (0, 1))
+        _mark_beyond(contribution, contribution.values)
+        # Both values of a lifetime go by one status.
+        _mark_beyond(clv_12m, np.maximum(np.abs(clv_12m.values), np.abs(clv_24m.values)))
         cents_12m, cents_24m = cents_of(clv_12m.values), cents_of(clv_24m.values)
         known = clv_12m.known
         return pa.RecordBatch.from_pydict(
@@ -175,9 +178,6 @@ class Scorer:
         if fit.status != "OK":
             status = "BASELINE" if fit.pooled is not None else "INSUFFICIENT_DATA"
             group.mark(group.known, status, fit.reason)
-        group.mark(
-            group.known & ~(np.abs(group.values) * 100 < _MAX_CENTS), "INSUFFICIENT_DATA", "OUT_OF_RANGE"
-        )
         return group
 
     def _tests(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -208,6 +208,11 @@ class Scorer:
             "growth_p_value": _spread(growth_p_value(risen, before, long_window, before_days), grown, rows),
             "dispersion_p_value": _spread(dispersion_p_value(MONTHS, total, squares), bought, rows),
         }
+
+
+def _mark_beyond(group: _Group, values: Floats) -> None:
+    """Where money is beyond what its column can hold, it is not published as the most that it can."""
+    group.mark(group.known & ~(np.abs(values) * 100 < _MAX_CENTS), "INSUFFICIENT_DATA", "OUT_OF_RANGE")
 
 
 def _columns_at(batch: pa.RecordBatch, rows: NDArray[np.int64], *names: str) -> list[Floats]:

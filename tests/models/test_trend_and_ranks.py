@@ -51,7 +51,7 @@ def test_trend_of_hostile_counts_is_a_probability() -> None:
     a, b, c, d = (grid.ravel() for grid in np.meshgrid(hostile, hostile, hostile, hostile))
     for p in (decline_p_value(a, b, c, d), growth_p_value(a, b, c, d), dispersion_p_value(a, b, c)):
         assert ((p >= 0) & (p <= 1)).all()
-    fall, _ = smallest_detectable_fall(b, c, d)
+    fall, _ = smallest_detectable_fall(b, c, d, 0.05, 0.7)
     assert np.isfinite(fall).all()
 
 
@@ -75,7 +75,7 @@ def test_smallest_fall_by_brute_force(
 
 
 def test_little_history_shows_no_fall() -> None:
-    fall, exists = smallest_detectable_fall(np.array([3, 30]), 90.0, 270.0)
+    fall, exists = smallest_detectable_fall(np.array([3, 30]), 90.0, 270.0, 0.05, 0.7)
     assert exists.tolist() == [False, True]
     assert fall[0] == 0.0 and 0.3 <= fall[1] <= 1.0
 

@@ -94,12 +94,6 @@ def _deposit_flow(rng: np.random.Generator, deposit: int, length: int, day: int,
     return max(10_000 * round(deposit * share / 10_000), -deposit)
 
 
-def _investment_flow(rng: np.random.Generator, investment: int) -> int:
-    if rng.random() >= 0.04:
-        return 0
-    return max(10_000 * round(investment * 0.2 * float(rng.normal()) / 10_000), -investment)
-
-
 def _loan(relation: Relation, day: int) -> int:
     """What is left of the loans, paid back month by month to their ends."""
     left = 0

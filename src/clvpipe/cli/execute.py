@@ -21,6 +21,7 @@ from clvpipe.cli.options import (
     FitOptions,
     PublishOptions,
     StageOptions,
+    StrictOptions,
     WorkOptions,
     WriterOptions,
 )
@@ -184,7 +185,7 @@ def stage_request(pipeline: Pipeline, options: StageOptions, stages: Sequence[st
         stages=stages,
         as_of=last_day,
         known_at=_day(options.known_at, settings, "--known-at"),
-        strict=options.strict,
+        strict=isinstance(options, StrictOptions) and options.strict,
         crosscheck=isinstance(options, FitOptions) and options.crosscheck,
         refit=isinstance(options, FitOptions) and options.refit,
         accept_volume=isinstance(options, PublishOptions) and options.accept_volume,

@@ -23,7 +23,7 @@ from clvpipe.operations.journal import Run, facts_of, journaled, runs_of
 from clvpipe.operations.rollback import rollback
 from clvpipe.operations.status import Published, Status, status_of
 from clvpipe.publish import Layout
-from clvpipe.publish.check import CheckedVersion, Problem, check_current, check_versions
+from clvpipe.publish.verify import CheckedVersion, Problem, check_current, check_versions
 from clvpipe.publish.versions import read_manifest, readable_versions
 
 _LONGEST_LIST = 20

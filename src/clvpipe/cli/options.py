@@ -130,6 +130,11 @@ class WorkOptions(WriterOptions):
 class StageOptions(WorkOptions, DayOptions):
     """Of a stage's own command."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class StrictOptions(StageOptions):
+    """Of commands that may refuse what they could go on with."""
+
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit 13 where the data cannot carry a model, 12 where a check warns."),
@@ -137,7 +142,7 @@ class StageOptions(WorkOptions, DayOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(StageOptions):
+class FitOptions(StrictOptions):
     """Of `fit`."""
 
     crosscheck: Annotated[
@@ -149,7 +154,7 @@ class FitOptions(StageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewOptions(StageOptions):
+class PreviewOptions(StrictOptions):
     """Of `preview`."""
 
     against: Annotated[
@@ -163,7 +168,7 @@ class PreviewOptions(StageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishOptions(GateOptions, StageOptions):
+class PublishOptions(GateOptions, StrictOptions):
     """Of commands that publish."""
 
 

@@ -62,8 +62,8 @@ def smallest_detectable_fall(
     base: ArrayLike,
     recent_days: ArrayLike,
     base_days: ArrayLike,
-    alpha: float = 0.05,
-    rate_ratio: float = 0.70,
+    alpha: float,
+    rate_ratio: float,
 ) -> tuple[FloatArray, BoolArray]:
     """The smallest fall of the rate that would be called a decline, given this much history.
 

@@ -1,1 +1,1 @@
-"""What people do with publications after the run: take one to a spreadsheet."""
+"""What people do beside a night: a module a command, and the journal of what ran."""

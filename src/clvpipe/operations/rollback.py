@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clvpipe.errors import StorageError, UsageError
 from clvpipe.publish import Layout
-from clvpipe.publish.check import Digests, check_version
+from clvpipe.publish.verify import Digests, check_version
 from clvpipe.publish.versions import (
     Publication,
     is_sound,

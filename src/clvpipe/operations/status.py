@@ -12,7 +12,7 @@ from clvpipe.errors import ClvpipeError
 from clvpipe.operations.journal import Run, run_at_work, runs_of
 from clvpipe.privacy import Tombstones
 from clvpipe.publish import Layout
-from clvpipe.publish.check import check_current
+from clvpipe.publish.verify import check_current
 from clvpipe.publish.versions import read_manifest, readable_versions
 
 

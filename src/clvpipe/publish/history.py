@@ -10,8 +10,8 @@ import polars as pl
 
 from clvpipe.contracts import PUBLISHED
 from clvpipe.errors import DamagedError
+from clvpipe.publish.contract import POLARS_TYPES
 from clvpipe.publish.layout import Layout
-from clvpipe.publish.verify import POLARS_TYPES
 from clvpipe.publish.versions import (
     PublishedFile,
     files_of,

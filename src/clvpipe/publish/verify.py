@@ -1,79 +1,169 @@
-"""What every published file must hold, read back from the file: types, keys, NULLs, bounds, codes."""
+"""Whether what has been published is still what it was: every kept version, file by file, and `current`.
 
-from collections.abc import Iterator, Mapping, Sequence
+It takes no lock and changes nothing; a version that is pruned meanwhile is no problem.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clvpipe.contracts import Column, Table
-from clvpipe.contracts.model import VALUE_STATUSES
+from clvpipe.errors import StorageError
+from clvpipe.publish.files import sha256_of
+from clvpipe.publish.layout import Layout
+from clvpipe.publish.versions import (
+    DICTIONARY,
+    MANIFEST,
+    PublishedFile,
+    files_of,
+    read_dictionary,
+    read_manifest,
+    strangers,
+    version_name,
+)
 
-POLARS_TYPES: Mapping[str, pl.DataType] = {
-    "VARCHAR": pl.String(),
-    "BOOLEAN": pl.Boolean(),
-    "DATE": pl.Date(),
-    "INTEGER": pl.Int32(),
-    "BIGINT": pl.Int64(),
-    "DOUBLE": pl.Float64(),
-    "DECIMAL(18,2)": pl.Decimal(18, 2),
-    "DECIMAL(28,8)": pl.Decimal(28, 8),
-    "DECIMAL(10,1)": pl.Decimal(10, 1),
-}
+_DATASET = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def problems(path: Path, table: Table, codes: Mapping[str, Sequence[str]], rows: int) -> Iterator[str]:
-    """Yield a sentence for each way in which a file breaks its contract.
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it was published. `where` is relative to the output folder."""
 
-    Args:
-        path: The Parquet file.
-        table: Its contract.
-        codes: The codes of every scheme.
-        rows: The rows that were written.
+    where: str
+    what: str
+
+
+@dataclass(frozen=True)
+class CheckedVersion:
+    """A version that was looked through.
+
+    Attributes:
+        name: Of its folder.
+        files: How many its manifest lists.
+        bytes: Their size as listed.
+        problems: What is wrong with it.
     """
-    if pq.read_metadata(path).num_rows != rows:
-        yield f"{table.name}: the file has not the {rows} rows that were written"
-    frame = pl.scan_parquet(path)
-    schema = frame.collect_schema()
-    if list(schema) != list(table.column_names):
-        yield f"{table.name}: columns are not those of the contract"
-        return
-    mistyped = [column for column in table.columns if schema[column.name] != POLARS_TYPES[column.type]]
-    if mistyped:
-        for column in mistyped:
-            yield f"{table.name}.{column.name}: type is {schema[column.name]}, not {column.type}"
-        return
-    counts = frame.select(
-        pl.struct(table.key).n_unique().alias("keys"), *_counts(table.columns, codes)
-    ).collect()
-    if counts["keys"][0] != rows:
-        yield f"{table.name}: the key {', '.join(table.key)} is not unique"
-    for name in counts.columns[1:]:
-        if counts[name][0]:
-            yield f"{table.name}.{name.replace(':', ': ')} in {counts[name][0]} rows"
+
+    name: str
+    files: int
+    bytes: int
+    problems: tuple[Problem, ...]
 
 
-def _counts(columns: Sequence[Column], codes: Mapping[str, Sequence[str]]) -> Iterator[pl.Expr]:
-    """Offending rows by column and rule, each as one expression."""
-    for column in columns:
-        value = pl.col(column.name)
-        if column.status:
-            known = pl.col(column.status).is_in(VALUE_STATUSES)
-            # An optional value may be left empty by the source: then it is NULL beside OK.
-            wrong = (value.is_not_null() & ~known) if column.optional else (value.is_null() == known)
-            yield (wrong.sum().alias(f"{column.name}:NULL and status contradict each other"))
-        elif not column.optional:
-            yield value.null_count().alias(f"{column.name}:NULL where none may stand")
-        if column.type == "DOUBLE":
-            yield value.is_finite().not_().sum().alias(f"{column.name}:not finite")
-        if column.bounds:
-            yield value.is_between(*column.bounds).not_().sum().alias(f"{column.name}:out of bounds")
-        if column.scheme:
-            yield value.is_in(list(codes[column.scheme])).not_().sum().alias(f"{column.name}:unknown code")
-        if column.name.endswith("_reason") and column.scheme:
-            status = pl.col(column.name.removesuffix("_reason") + "_status")
-            yield (
-                (value.is_null() != (status == "OK"))
-                .sum()
-                .alias(f"{column.name}:reason and status contradict")
-            )
+@dataclass
+class Digests:
+    """SHA-256 of files, each inode read once: versions share their history by hard links."""
+
+    _known: dict[tuple[int, int, int, int], str] = field(default_factory=dict)
+
+    def of(self, path: Path) -> str:
+        """Hex digest of a file."""
+        facts = path.stat()
+        key = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if key not in self._known:
+            self._known[key] = sha256_of(path)
+        return self._known[key]
+
+
+def check_versions(layout: Layout) -> Iterator[CheckedVersion]:
+    """Look through every kept version, the newest day first."""
+    digests = Digests()
+    folders = sorted(layout.versions.iterdir(), reverse=True) if layout.versions.is_dir() else []
+    for folder in folders:
+        checked = check_version(folder, digests)
+        if not checked.problems or os.path.lexists(folder):
+            yield checked
+
+
+def check_version(folder: Path, digests: Digests) -> CheckedVersion:
+    """Look through one version."""
+    try:
+        manifest = read_manifest(folder)
+        files = files_of(manifest)
+        found = [
+            *_name_problems(folder, manifest, files),
+            *(problem for file in files for problem in _file_problems(folder, file, digests)),
+            *_dictionary_problems(folder, files),
+            *(_problem(folder, inside, "does not belong here") for inside in strangers(folder, files)),
+        ]
+        return CheckedVersion(folder.name, len(files), sum(file.bytes for file in files), tuple(found))
+    except StorageError as error:
+        problem = _problem(folder, MANIFEST, error.what)
+    except (KeyError, TypeError, AttributeError):
+        problem = _problem(folder, MANIFEST, "the manifest is damaged")
+    except OSError as error:
+        problem = _problem(folder, "", f"cannot be read ({type(error).__name__})")
+    return CheckedVersion(folder.name, 0, 0, (problem,))
+
+
+def check_current(layout: Layout) -> Iterator[Problem]:
+    """`current` is a symlink to a kept version. A version that is swapped meanwhile is looked at again."""
+    name = layout.current.name
+    target = None
+    while layout.current.is_symlink() and target != layout.current.readlink():
+        target = layout.current.readlink()
+        if (layout.current / MANIFEST).is_file():
+            break
+    if target is None:
+        yield Problem(name, "is no symlink" if layout.current.exists() else "missing")
+    elif layout.current.resolve().parent != layout.versions.resolve():
+        yield Problem(name, f"points to {target}, which is no version")
+    elif not (layout.current / MANIFEST).is_file():
+        yield Problem(name, f"points to {target}, which is not there")
+
+
+def _name_problems(
+    folder: Path, manifest: Mapping[str, Any], files: list[PublishedFile]
+) -> Iterator[Problem]:
+    name = version_name(manifest["as_of"], files)
+    if folder.name != name:
+        yield _problem(folder, MANIFEST, f"its files make the version {name}")
+    if manifest["version"] != folder.name:
+        yield _problem(folder, MANIFEST, "names another version")
+
+
+def _file_problems(folder: Path, file: PublishedFile, digests: Digests) -> Iterator[Problem]:
+    if not _is_ours(file):
+        yield _problem(folder, MANIFEST, f"lists {file.path!r}, which is no name of a published file")
+        return
+    path = folder / file.path
+    try:
+        if not path.is_file():
+            yield _problem(folder, file.path, "missing")
+        elif path.stat().st_size != file.bytes:
+            yield _problem(folder, file.path, f"has {path.stat().st_size} bytes, not {file.bytes}")
+        elif digests.of(path) != file.sha256:
+            yield _problem(folder, file.path, "its bytes are not those that were published")
+        elif pq.read_metadata(path).num_rows != file.rows:
+            yield _problem(folder, MANIFEST, f"gives {file.path} {file.rows} rows, which it has not")
+    except (OSError, pa.ArrowException) as error:
+        yield _problem(folder, file.path, f"cannot be read ({type(error).__name__})")
+
+
+def _is_ours(file: PublishedFile) -> bool:
+    """Whether the path is the one that the file's dataset and content give it."""
+    return (
+        bool(_DATASET.fullmatch(file.dataset))
+        and re.fullmatch(rf"data/{file.dataset}/{file.dataset}-([0-9a-f]{{12}})\.parquet", file.path)
+        is not None
+        and file.path.endswith(f"-{file.sha256[:12]}.parquet")
+    )
+
+
+def _dictionary_problems(folder: Path, files: list[PublishedFile]) -> Iterator[Problem]:
+    try:
+        missing = {file.dataset for file in files} - set(read_dictionary(folder)["datasets"])
+    except StorageError:
+        yield _problem(folder, DICTIONARY, "missing or damaged")
+        return
+    if missing:
+        yield _problem(folder, DICTIONARY, f"does not explain {', '.join(sorted(missing))}")
+
+
+def _problem(folder: Path, inside: str, what: str) -> Problem:
+    return Problem(f"{folder.parent.name}/{folder.name}/{inside}", what)

@@ -240,7 +240,8 @@ def read_manifest(version: Path) -> dict[str, Any]:
     """
     path = version / MANIFEST
     content = _read_json(path)
-    written = content.get("format")
+    # The first manifests did not say their format.
+    written = content.get("format", 1 if content.keys() >= {"version", "as_of", "files"} else None)
     if not isinstance(written, int) or (written == FORMAT and not content.keys() >= _KEYS):
         raise _unreadable(path)
     if written != FORMAT:

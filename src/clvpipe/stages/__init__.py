@@ -1,1 +1,1 @@
-"""The stages in their order; each module has one `run(context) -> StageResult`."""
+"""The six stages, each a module with one `run(context) -> StageResult`, and what they are made of."""

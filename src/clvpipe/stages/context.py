@@ -105,7 +105,7 @@ class Watch:
         """The run is over, and went well."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Context:
     """One run: its inputs, its folders, its database.
 
@@ -115,6 +115,8 @@ class Context:
         layout: Where everything lies.
         engine: The run's own database.
         threads: Worker threads; no result depends on it.
+        identity: Turns customer ids of the source into those of the tables.
+        tombstones: Customers who were erased.
         as_of: The last day whose events are seen. Ingest alone does without.
         known_at: Only deliveries up to this day are seen; None: all.
         crosscheck: Whether the fit is compared with lifetimes.
@@ -126,8 +128,6 @@ class Context:
         run_id: Names the run in logs and manifest, never in a table.
         started_at: Clock time, for logs and manifest only.
         watch: Who looks on.
-        identity: Turns customer ids of the source into those of the tables.
-        tombstones: Customers who were erased.
         history: Month-ends that this run has made beside its own day: their file of `segment_history`.
         publication: What the stage `publish` made.
         has_published: Whether there is no way back: readers see the publication, or do in a moment.
@@ -139,6 +139,8 @@ class Context:
     layout: Layout
     engine: Engine
     threads: int
+    identity: Identity
+    tombstones: Tombstones
     as_of: date | None = None
     known_at: date | None = None
     crosscheck: bool = False
@@ -150,8 +152,6 @@ class Context:
     run_id: str = ""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     watch: Watch = field(default_factory=Watch)
-    identity: Identity = field(default_factory=Identity)
-    tombstones: Tombstones = field(default_factory=lambda: Tombstones(Path()))
     history: dict[date, Path] = field(default_factory=dict)
     publication: Publication | None = None
     has_published: bool = False

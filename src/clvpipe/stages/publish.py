@@ -17,9 +17,9 @@ from clvpipe.config.rules import load_codes
 from clvpipe.contracts import PUBLISHED, SCHEMA_VERSION, dictionary
 from clvpipe.engine.duckdb_engine import table_columns
 from clvpipe.errors import ConfigError, InputError, QualityGateError, StorageError
+from clvpipe.publish.contract import problems
 from clvpipe.publish.history import DATASET as HISTORY
 from clvpipe.publish.history import take_along
-from clvpipe.publish.verify import problems
 from clvpipe.publish.versions import (
     Publication,
     PublishedFile,
