@@ -247,7 +247,7 @@ def test_deposits_earn_by_the_rate_of_each_day(folder, segments, balances, day):
         earned = Fraction(earned_365) / YEAR
         expected[customer] = {
             "liability_value_12m": cents(earned),
-            "asset_value_12m": Decimal("0.00"),
+            "asset_value_12m": None,
             "rates_missing_days": unrated,
             "intermediary_value_12m": cents(intermediary[customer]),
             "current_value": cents(intermediary[customer] + earned),
@@ -317,10 +317,15 @@ def test_what_is_missing_is_not_available(segments):
         ("marketing", "NO_CONSENT_DATA"),
         # No loan has come to its end yet, and no account is ever closed: how long they last is unknown.
         ("annuity", "TOO_FEW_HOLDINGS"),
+        # The bookings tell what lies on an account, and nothing of loans or investments.
+        ("loans", "NOT_DELIVERED"),
+        ("asset_value", "NOT_DELIVERED"),
+        ("investments", "NOT_DELIVERED"),
     ):
         assert set(segments[f"{group}_status"]) == {"NOT_AVAILABLE"}
         assert set(segments[f"{group}_reason"]) == {reason}
-    for group in ("attributes", "relationship", "holdings", "balances", "balance_income", "current_value"):
+    known = ("branch", "relationship", "holdings", "deposits", "liability_value", "balances", "current_value")
+    for group in (*known, "balance_income", "financial_assets"):
         assert set(segments[f"{group}_status"]) == {"OK"}
     assert segments["branch"].null_count() == 0
     assert segments["cost_12m"].null_count() == segments.height

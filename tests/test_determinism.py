@@ -72,6 +72,7 @@ def test_rows_without_ids_may_be_shuffled_too(tmp_path):
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/St_Johns"])
 def test_the_zone_and_locale_of_the_machine_do_not_matter(tmp_path, plain, zone):
     bench = Bench(tmp_path)
@@ -103,6 +104,7 @@ def test_any_permutation_splitting_and_repetition_gives_the_same_bytes(tmp_path_
     assert _hashes(folder / "drawn", deliveries)[0] == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(data=st.data())
 def test_late_deliveries_give_the_same_bytes(tmp_path_factory, data):

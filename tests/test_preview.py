@@ -94,6 +94,7 @@ def test_the_same_configuration_moves_nobody_and_nothing_changes(filled):
     assert _bytes(filled.folder / "out") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "scheme"),
     [

@@ -236,6 +236,7 @@ def test_each_dimension_adds_up_to_the_bank(desk, customers, minimum):
             assert sums[dimension, name] == sums["ALL", name]
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(CUSTOMERS, st.randoms(use_true_random=False))
 def test_the_order_of_the_customers_does_not_matter(desk, customers, random):
