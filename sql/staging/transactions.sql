@@ -16,7 +16,7 @@ delivered AS (
   WHERE $delivery = 'append' OR k.extract_date = (SELECT MAX(latest.extract_date) AS extract_date FROM known AS latest)
 ),
 -- With an id: of several rows the latest delivery stands, then the highest content hash. The hash is of the
--- row and not of its file, so that splitting a file into two changes nothing.
+-- row and not of its file, so that splitting a file into two changes nothing. No bar stands in a text that is hashed.
 with_id AS (
   SELECT
     d.transaction_id, d.customer_id, d.posted_at, d.posted_on, d.amount, d.transaction_type, d.channel, d.fee_amount,
@@ -26,9 +26,12 @@ with_id AS (
       ORDER BY
         COALESCE(d.extract_date, CAST('0001-01-01' AS DATE)) DESC,
         MD5(CONCAT(
-          d.customer_id, '|', CAST(d.posted_at AS VARCHAR), '|', CAST(d.amount AS VARCHAR), '|',
-          COALESCE(d.transaction_type, ''), '|', COALESCE(d.channel, ''), '|',
-          COALESCE(CAST(d.fee_amount AS VARCHAR), ''), '|', COALESCE(d.reverses_id, '')
+          REPLACE(REPLACE(d.customer_id, '~', '~~'), '|', '~!'), '|',
+          CAST(d.posted_at AS VARCHAR), '|', CAST(d.amount AS VARCHAR), '|',
+          COALESCE(REPLACE(REPLACE(d.transaction_type, '~', '~~'), '|', '~!'), ''), '|',
+          COALESCE(REPLACE(REPLACE(d.channel, '~', '~~'), '|', '~!'), ''), '|',
+          COALESCE(CAST(d.fee_amount AS VARCHAR), ''), '|',
+          COALESCE(REPLACE(REPLACE(d.reverses_id, '~', '~~'), '|', '~!'), '')
         )) DESC
     ) AS standing
   FROM delivered AS d

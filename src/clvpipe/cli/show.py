@@ -11,6 +11,7 @@ from clvpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from clvpipe.config.settings import Lifecycle
+    from clvpipe.contracts import Table
     from clvpipe.sqlrepo.rule_text import Language
 
 _RULE_WORDS = {
@@ -40,7 +41,7 @@ def show_schema(dataset: str | None, as_json: bool) -> None:
         UsageError: No such dataset.
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Listing
 
     from clvpipe.contracts import PUBLISHED, dictionary
 
@@ -54,19 +55,29 @@ def show_schema(dataset: str | None, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     if dataset is None:
-        listing = Table("dataset", "a row is a", "columns", box=None, pad_edge=False)
+        listing = Listing("dataset", "a row is a", "columns", box=None, pad_edge=False)
         for table in tables:
             listing.add_row(table.name, table.grain, str(len(table.columns)))
         console.print(listing)
         console.print("\nclvpipe schema DATASET shows the columns; --json is for programs")
         return
-    columns = Table("column", "type", "unit", "status in", "中文", "definition", box=None, pad_edge=False)
-    for column in tables[0].columns:
-        columns.add_row(column.name, column.type, column.unit, column.status, column.zh, column.definition)
-    console.print(
-        f"[bold]{tables[0].name}[/bold]: a row is a {tables[0].grain}; key {', '.join(tables[0].key)}"
-    )
-    console.print(columns)
+    _print_columns(tables[0])
+
+
+def _print_columns(table: "Table") -> None:
+    """A column in two lines, which no terminal is too narrow for."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from clvpipe.cli.stdout import print_plain
+
+    print_plain(f"{table.name}: a row is a {table.grain}; key {', '.join(table.key)}", "")
+    for column in table.columns:
+        facts = (column.type, column.unit, column.zh, f"status in {column.status}" if column.status else "")
+        print_plain(
+            Text.assemble((column.name, "bold"), "  ", (", ".join(filter(None, facts)), "dim")),
+            Padding(Text(column.definition), (0, 0, 0, 4)),
+        )
 
 
 def show_rules(config: Path | None, language: "Language", as_json: bool) -> None:

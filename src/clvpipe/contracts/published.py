@@ -235,7 +235,7 @@ THRESHOLDS = Table(
         as_of_column(),
         Column("name", "VARCHAR", "Setting or calibrated cut.", "阈值"),
         Column("value", "DECIMAL(28,8)", "The number.", "值"),
-        Column("comparison", "VARCHAR", "How a value is held against it.", "比较"),
+        Column("comparison", "VARCHAR", "How a value is held against it; `rule`: as the rule that names it has it.", "比较"),
         Column("unit", "VARCHAR", "Its unit.", "单位"),
         Column("source", "VARCHAR", "CONFIG, or CALIBRATION (frozen from data).", "来源", scheme="threshold_source"),
         Column("method", "VARCHAR", "How a calibrated cut was found.", "方法", optional=True),

@@ -1,9 +1,12 @@
 """The tables inside warehouse.duckdb: typed facts, then one row a customer."""
 
+from dataclasses import replace
+
 from clvpipe.contracts.extracts import EXTRACTS, Extract
 from clvpipe.contracts.lifecycle import LIFECYCLE_INPUTS
 from clvpipe.contracts.model import EXACT_MONEY, MONEY, Column, Table
 from clvpipe.contracts.positions import POSITIONS
+from clvpipe.contracts.published import CUSTOMER_SEGMENTS
 
 _LINE = Column("line", "BIGINT", "Physical line where the record starts (Parquet: row number).")
 _SOURCE_FILE = Column("source_file", "VARCHAR", "Name of the part that the row is in.")
@@ -118,7 +121,7 @@ CUSTOMER_FEATURES = Table(
         Column(
             "recency_days", "INTEGER", "Silence: days since the last purchase.", unit="days", optional=True
         ),
-        Column("rfm_purchase_days", "INTEGER", "Purchase days in the RFM window.", unit="purchases"),
+        Column("rfm_purchase_days", "INTEGER", "Purchase days in the RFM window.", unit="days"),
         Column("rfm_contribution", EXACT_MONEY, "Contribution in the RFM window.", unit="money"),
         Column("gaps", "INTEGER", "Gaps between purchase days."),
         Column("own_gap_days", "DECIMAL(10,1)", "Median gap.", unit="days", optional=True),
@@ -142,36 +145,33 @@ CUSTOMER_FEATURES = Table(
     ),
 )
 
-_PROBABILITY = (0.0, 1.0)
+
+def _as_published(*names: str) -> tuple[Column, ...]:
+    """Columns that are published as they are here."""
+    return tuple(CUSTOMER_SEGMENTS.column(name) for name in names)
+
+
+def _as_published_beside_other_statuses(*names: str) -> tuple[Column, ...]:
+    """The same, where the status is made later."""
+    return tuple(replace(column, status="", optional=True) for column in _as_published(*names))
+
 
 CUSTOMER_SCORES = Table(
     "customer_scores",
     "customer",
     ("customer_id",),
     (
-        Column("customer_id", "VARCHAR", "The customer."),
-        Column("p_alive", "DOUBLE", "P(alive).", status="p_alive_status", bounds=_PROBABILITY),
-        Column("p_alive_status", "VARCHAR", "Status.", scheme="status"),
-        Column("p_alive_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
-        Column("p_active_12m", "DOUBLE", "P(a purchase).", status="p_active_status", bounds=_PROBABILITY),
-        Column("p_active_status", "VARCHAR", "Status.", scheme="status"),
-        Column("p_active_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
-        Column("expected_purchases_12m", "DOUBLE", "E[Y].", status="purchases_status"),
-        Column("expected_purchases_24m", "DOUBLE", "E[Y].", status="purchases_status"),
-        Column("purchases_status", "VARCHAR", "Status.", scheme="status"),
-        Column("purchases_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
-        Column("expected_contribution", "DECIMAL(18,2)", "E[M].", status="contribution_status"),
-        Column("contribution_status", "VARCHAR", "Status.", scheme="status"),
-        Column("contribution_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
-        Column("clv_12m", "DECIMAL(18,2)", "Discounted.", status="clv_status"),
-        Column("clv_24m", "DECIMAL(18,2)", "Discounted.", status="clv_status"),
-        Column("model_used", "VARCHAR", "Purchase model.", status="clv_status", scheme="model"),
-        Column("clv_status", "VARCHAR", "Status.", scheme="status"),
-        Column("clv_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
-        Column("decline_p_value", "DOUBLE", "One-sided.", optional=True, bounds=_PROBABILITY),
-        Column("smallest_detectable_fall", "DOUBLE", "Share.", optional=True, bounds=_PROBABILITY),
-        Column("growth_p_value", "DOUBLE", "One-sided.", optional=True, bounds=_PROBABILITY),
-        Column("dispersion_p_value", "DOUBLE", "Fisher.", optional=True, bounds=_PROBABILITY),
+        *_as_published(
+            "customer_id",
+            *("p_alive", "p_alive_status", "p_alive_reason"),
+            *("p_active_12m", "p_active_status", "p_active_reason"),
+            *("expected_purchases_12m", "expected_purchases_24m", "purchases_status", "purchases_reason"),
+            *("expected_contribution", "contribution_status", "contribution_reason"),
+            *("clv_12m", "clv_24m", "model_used", "clv_status", "clv_reason"),
+        ),
+        *_as_published_beside_other_statuses(
+            "decline_p_value", "smallest_detectable_fall", "growth_p_value", "dispersion_p_value"
+        ),
     ),
 )
 
@@ -189,15 +189,10 @@ FUTURE_VALUES = Table(
     "future_values",
     "customer",
     ("customer_id",),
-    (
-        Column("customer_id", "VARCHAR", "The customer."),
-        Column("balance_annuity_12m", MONEY, "Discounted.", unit="money", status="annuity_status"),
-        Column("annuity_status", "VARCHAR", "Status.", scheme="status"),
-        Column("annuity_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
-        Column("future_value_12m", MONEY, "Together.", unit="money", status="future_value_status"),
-        Column("future_value_basis", "VARCHAR", "What went in.", status="future_value_status"),
-        Column("future_value_status", "VARCHAR", "Status.", scheme="status"),
-        Column("future_value_reason", "VARCHAR", "Reason.", optional=True, scheme="reason"),
+    _as_published(
+        "customer_id",
+        *("balance_annuity_12m", "annuity_status", "annuity_reason"),
+        *("future_value_12m", "future_value_basis", "future_value_status", "future_value_reason"),
     ),
 )
 
@@ -206,18 +201,11 @@ CUSTOMER_POTENTIALS = Table(
     "customer with a relationship",
     ("customer_id",),
     (
-        Column("customer_id", "VARCHAR", "The customer."),
-        *(
-            Column(name, "DOUBLE", "Percentile rank.", unit="share", optional=True, bounds=_PROBABILITY)
-            for name in (
-                "products_rank",
-                "mobile_rank",
-                "assets_rank",
-                "residual_clv_rank",
-                "potential_index",
-            )
+        *_as_published("customer_id"),
+        *_as_published_beside_other_statuses(
+            *("products_rank", "mobile_rank", "assets_rank", "residual_clv_rank"),
+            *("potential_index", "potential_basis"),
         ),
-        Column("potential_basis", "VARCHAR", "Which ranks went in.", optional=True),
     ),
 )
 

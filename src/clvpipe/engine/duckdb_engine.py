@@ -138,6 +138,17 @@ class Engine:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
+    def ordered(self, table: str, columns: Sequence[str], *, by: Sequence[str]) -> pl.DataFrame:
+        """Columns of a whole table, in an order that leaves no tie open."""
+        select = exp.select(*(exp.column(name, quoted=True) for name in columns)).from_(exp.to_table(table))
+        select = select.order_by(*(exp.column(name, quoted=True).asc(nulls_first=True) for name in by))
+        return self.frame(Query(select.sql(dialect="duckdb"), {}))
+
+    def extremes(self, table: str, column: str) -> tuple[Any, Any]:
+        """The least and the greatest value of a column; None where it has none."""
+        name = _identifier(column)
+        return self._execute(f"SELECT min({name}), max({name}) FROM {_identifier(table)}").fetchall()[0]
+
     def batches(self, query: Query, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """A result as a stream of Arrow batches."""
         with _translated():

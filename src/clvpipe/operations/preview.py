@@ -25,7 +25,7 @@ from clvpipe.operations.differences import Difference, Plain, differences
 from clvpipe.publish import Layout
 from clvpipe.publish.files import link_or_copy, sha256_of
 from clvpipe.publish.versions import current_version, files_of, read_manifest, readable_versions
-from clvpipe.sqlrepo import Query, load
+from clvpipe.sqlrepo import load
 from clvpipe.stages.context import Context, Watch
 from clvpipe.stages.erasure import finish_erasure
 from clvpipe.stages.ledger import known, ledger
@@ -356,4 +356,4 @@ def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def _values(engine: Engine, table: str) -> dict[str, Plain]:
-    return dict(engine.rows(Query(f"SELECT name, value FROM {table} ORDER BY name", {})))
+    return dict(engine.ordered(table, ("name", "value"), by=("name",)).rows())

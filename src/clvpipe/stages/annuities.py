@@ -12,7 +12,7 @@ from clvpipe.calibration import Calibration, FrozenCurve
 from clvpipe.contracts import WAREHOUSE
 from clvpipe.models.survival import SurvivalCurve, annuity_factor, kaplan_meier
 from clvpipe.scoring import cents_of, money_of
-from clvpipe.sqlrepo import Query, load
+from clvpipe.sqlrepo import load
 from clvpipe.stages.context import Context
 from clvpipe.stages.features import presence
 
@@ -58,9 +58,8 @@ def annuity_reason(context: Context, calibration: Calibration) -> str | None:
 
 def make_annuities(context: Context, calibration: Calibration) -> int:
     """Discounted margins of twelve months, by customer; none without a curve of all products."""
-    inputs = context.engine.frame(
-        Query("FROM annuity_inputs ORDER BY customer_id, product_type, age_days", {})
-    )
+    contract = WAREHOUSE["annuity_inputs"]
+    inputs = context.engine.ordered(contract.name, contract.column_names, by=contract.key)
     pooled = _pooled(calibration)
     if pooled is None:
         inputs = inputs.clear()

@@ -13,7 +13,7 @@ from clvpipe.errors import UsageError
 from clvpipe.privacy import Identity, Tombstones
 from clvpipe.publish import Layout
 from clvpipe.publish.versions import Publication
-from clvpipe.sqlrepo import Query, load
+from clvpipe.sqlrepo import load
 from clvpipe.sqlrepo.repo import Value
 
 STAGE_LOG = "stage_log"
@@ -215,7 +215,7 @@ class Context:
     def _log(self) -> list[tuple[str, str]]:
         if not self.engine.has_table(STAGE_LOG):
             return []
-        return [(str(row[0]), str(row[1])) for row in self.engine.rows(Query(f"FROM {STAGE_LOG}", {}))]
+        return self.engine.ordered(STAGE_LOG, ("stage", "inputs"), by=("stage",)).rows()
 
     def _inputs(self, stage: str) -> str:
         as_of = None if stage == "ingest" else self.day.isoformat()

@@ -8,7 +8,7 @@ Writes: tables `customers`, `purchase_days`, `purchase_gaps`, `customer_features
 from collections.abc import Mapping
 
 from clvpipe.errors import InputError
-from clvpipe.sqlrepo import Query, load
+from clvpipe.sqlrepo import load
 from clvpipe.sqlrepo.repo import Value
 from clvpipe.stages.context import Context, StageResult
 from clvpipe.stages.tiers import make_tiers
@@ -48,7 +48,7 @@ def run(context: Context) -> StageResult:
     context.needs("ingest")
     _load_rules(context)
     parameters = feature_parameters(context)
-    first, last = context.engine.rows(Query("SELECT min(posted_on), max(posted_on) FROM transactions", {}))[0]
+    first, last = context.engine.extremes("transactions", "posted_on")
     if first > context.day:
         raise InputError(
             f"no event lies on or before {context.day}; the data run from {first} to {last}",
@@ -90,7 +90,7 @@ def feature_parameters(context: Context) -> dict[str, Value]:
 
 def presence(context: Context) -> Mapping[str, bool]:
     """Which extracts tell anything by as_of, and of what; balances earn only where rates are known."""
-    there = context.engine.rows(Query("SELECT table_name, is_present FROM extract_tables", {}))
+    there = context.engine.ordered("extract_tables", ("table_name", "is_present"), by=("table_name",)).rows()
     bounds = {"as_of": context.day.isoformat(), "known_at": _known_at(context)}
     told = context.engine.rows(load("told").bind(bounds))
     has = {**{f"has_{name}": is_present for name, is_present in there}, **dict(told)}

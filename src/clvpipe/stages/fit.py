@@ -35,7 +35,7 @@ from clvpipe.potential import (
     references_of,
     written_weights,
 )
-from clvpipe.sqlrepo import Query, load
+from clvpipe.sqlrepo import load
 from clvpipe.stages.annuities import freeze_curves
 from clvpipe.stages.context import Context, StageResult
 from clvpipe.stages.score import potential_inputs, value_customers
@@ -75,7 +75,7 @@ def run(context: Context) -> StageResult:
     if standing is not None:
         context.finished("fit")
         return StageResult(rows, (f"calibration {standing.identity} stands", *checked))
-    knew_until = context.engine.rows(Query("SELECT max(extract_date) FROM transactions", {}))[0][0]
+    _, knew_until = context.engine.extremes("transactions", "extract_date")
     bare = calibration_of_fits(context, purchases, value, knew_until)
     calibration = _freeze_cuts(context, bare.model_copy(update={"curves": freeze_curves(context)}))
     save(context.layout, calibration, kept=not context.publishes)

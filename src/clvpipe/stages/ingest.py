@@ -13,7 +13,7 @@ from clvpipe.contracts.warehouse import STAGED
 from clvpipe.engine.duckdb_engine import table_columns
 from clvpipe.errors import InputError, UsageError
 from clvpipe.extracts import find_files
-from clvpipe.sqlrepo import Query, keyed_query
+from clvpipe.sqlrepo import keyed_query
 from clvpipe.sqlrepo.repo import Value
 from clvpipe.stages.context import Context, StageResult
 from clvpipe.stages.ledger import (
@@ -145,7 +145,7 @@ def _load_keyed(context: Context, name: str, parts: Sequence[Part]) -> int:
 
 def _nothing(context: Context, parts: Sequence[Part]) -> InputError:
     """Why there is no event at all."""
-    first = context.engine.rows(Query("SELECT min(extract_date) FROM transactions_parts", {}))[0][0]
+    first, _ = context.engine.extremes("transactions_parts", "extract_date")
     if context.known_at is not None and first is not None:
         return InputError(
             f"nothing had been delivered by {context.known_at}; the first delivery is of {first}",
@@ -181,5 +181,5 @@ def _changed_files(parts: Sequence[Part], fresh: Sequence[Delivery]) -> Iterator
 
 def latest_day(context: Context) -> str | None:
     """The latest booking day in the warehouse, to suggest as `--as-of`."""
-    latest = context.engine.rows(Query("SELECT max(posted_on) FROM transactions", {}))[0][0]
+    _, latest = context.engine.extremes("transactions", "posted_on")
     return None if latest is None else str(latest)

@@ -15,7 +15,7 @@ from clvpipe.errors import ClvpipeError, InputError, QualityGateError
 from clvpipe.extracts import FileRecords, SourceFile, read_records
 from clvpipe.extracts.records import LINE
 from clvpipe.publish.files import make_durable
-from clvpipe.sqlrepo import Query, load, typing_parameters, typing_query
+from clvpipe.sqlrepo import load, typing_parameters, typing_query
 from clvpipe.sqlrepo.repo import Value
 from clvpipe.sqlrepo.typed import RAW, TYPED
 from clvpipe.stages.context import Context
@@ -85,7 +85,7 @@ def make_part(context: Context, delivery: Delivery, before: frozenset[str] | Non
         order_by=("line", "reason"),
         metadata={"reader": delivery.reader},
     )
-    first = engine.rows(Query(f"SELECT min(extract_date) FROM {TYPED} WHERE reject_reason IS NULL", {}))[0][0]
+    [(first,)] = engine.rows(load("first_delivery").bind({}))
     delivered_on = first or file.extract_date
     loaded = engine.write_parquet(
         staged_part,

@@ -14,7 +14,7 @@ import polars as pl
 from clvpipe.contracts import PUBLISHED
 from clvpipe.engine import Engine
 from clvpipe.models.suppression import Profiles, suppressed_cells
-from clvpipe.sqlrepo import Query, load
+from clvpipe.sqlrepo import load
 
 # Each has a column in sql/segments/summary_profiles.sql and a line in summary_cells.sql.
 SUMMARY_SCHEMES = (
@@ -38,7 +38,8 @@ def make_summary(engine: Engine, work: Path, day: date, minimum: int) -> int:
         minimum: The least number of customers that a cell of a branch or community may show.
     """
     engine.create_table("summary_profiles", load("summary_profiles").bind({}), temporary=True)
-    profiles = engine.frame(Query("FROM summary_profiles WHERE dimension <> $all", {"all": _ALL}))
+    columns = list(engine.describe("summary_profiles"))
+    profiles = engine.ordered("summary_profiles", columns, by=columns).filter(pl.col("dimension") != _ALL)
     parts = dict(_broken_down(profiles))
     engine.load_rows(
         "summary_dimensions",

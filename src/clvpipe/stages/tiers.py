@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from clvpipe.config.settings import TierMemory
 from clvpipe.contracts import WAREHOUSE
 from clvpipe.models.deposit_tiers import TierRules, replay_tiers
-from clvpipe.sqlrepo import Query
+from clvpipe.sqlrepo import load
 from clvpipe.sqlrepo.repo import Value
 from clvpipe.stages.context import Context
-
-_RAISED = "SELECT customer_id, month_number, raw_tier FROM deposit_months WHERE raw_tier > 0 ORDER BY 1, 2"
 
 Integers = NDArray[np.int64]
 
@@ -26,8 +24,8 @@ Integers = NDArray[np.int64]
 def make_tiers(context: Context, parameters: Mapping[str, Value]) -> int:
     """Make both tables; the rows of `deposit_tiers`: everybody else has always been ORDINARY."""
     engine, day = context.engine, context.day
-    span = Query("SELECT max(first_days_ago), min(days_ago) FROM balance_spans", {})
-    [(oldest, frontier)] = engine.rows(span)
+    _, oldest = engine.extremes("balance_spans", "first_days_ago")
+    frontier, _ = engine.extremes("balance_spans", "days_ago")
     days = [day - timedelta(back) for back in range((oldest or 0) + 1)]
     months = {first: place for place, first in enumerate(sorted({one.replace(day=1) for one in days}))}
     engine.load_rows(
@@ -51,7 +49,7 @@ def make_tiers(context: Context, parameters: Mapping[str, Value]) -> int:
     )
     context.make("deposit_months", {**parameters, "last_month": len(complete) - 1})
     engine.drop("calendar_days", "calendar_months")
-    raised = engine.frame(Query(_RAISED, {}))
+    raised = engine.frame(load("raised_months").bind({}))
     ids, starts = np.unique(raised["customer_id"].to_numpy(), return_index=True)
     states = tiers_on_day(
         raised["month_number"].to_numpy().astype(np.int64),
