@@ -1,10 +1,13 @@
 """What hostile files and configurations can do: each with its outcome, the last publication untouched."""
 
 import gzip
+import os
 from datetime import date
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -102,6 +105,16 @@ CORPUS: dict[str, tuple[bytes, int, int, str]] = {
     "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 100, 11, 0, "column"),
     "one line without an end": (b"x" * 100_000, 11, 0, "column"),
     "only line ends": (b"\n" * 1000, 11, 0, "empty"),
+    "a tab at the end of an id": ((HEADER + PAD + "h1\t,2024-05-01,5\nh2,2024-05-01,5\n").encode(), 0, 1, ""),
+    "amounts too small to be numbers": ((HEADER + PAD + "h1,2024-05-01,1e-400\n").encode(), 0, 1, ""),
+    "a delimiter in a quoted column name": (
+        b'customer_id,posted_at,amount,"note, free"\nh1,2024-05-01,5,"x, y"\n',
+        0,
+        0,
+        "",
+    ),
+    "columns without names": (b"customer_id,posted_at,amount,,\nh1,2024-05-01,5,,\n", 0, 0, ""),
+    "a column twice": (b"customer_id,posted_at,amount,amount\nh1,2024-05-01,5,6\n", 11, 0, "twice"),
     "quotes within fields": ((HEADER + 'h"1,2024-05-01,5\nh"2,2024-05-01,5\n').encode(), 0, 0, ""),
 }
 
@@ -120,6 +133,56 @@ def test_hostile_files(standing, name):
         aside = published(standing.folder / "out", "rejected_rows")
         assert aside.height == rejected
         assert set(aside["file_name"]) <= {"hostile.csv"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"amount": pa.array([{"euros": 5}])}, "of type struct"),
+        ({"amount": pa.array([[5]])}, "of type list"),
+        ({"customer_id": pa.array([b"\xff"])}, "of type binary"),
+        ({}, "twice"),
+    ],
+)
+def test_hostile_parquet(standing, columns, words):
+    before = state_of(standing)
+    standing.config = standing.config.replace('["*.csv*"]', '["*.csv*", "*.parquet"]')
+    good = {"customer_id": pa.array(["h1"]), "posted_at": pa.array(["2024-05-01"]), "amount": pa.array([5.0])}
+    names = [*good, *(() if columns else ("amount",))]
+    arrays = [{**good, **columns}[name] for name in names]
+    pq.write_table(pa.Table.from_arrays(arrays, names=names), standing.folder / "hostile.parquet")
+    done = run(standing)
+    assert (done.exit_code, words in " ".join(done.output.split())) == (ExitCode.INPUT, True), done.output
+    assert state_of(standing) == before
+
+
+@pytest.mark.parametrize("name", ["dangling.csv", b"b\xff.csv"])
+def test_deliveries_that_are_no_files_or_have_no_name(standing, name):
+    """What the pattern finds and nobody can read is a missing delivery, not a quiet day."""
+    before = state_of(standing)
+    if name == "dangling.csv":
+        (standing.folder / name).symlink_to("nothing")
+    else:
+        (standing.folder / "good.csv").rename(standing.folder / os.fsdecode(name))
+    done = run(standing)
+    assert done.exit_code == ExitCode.INPUT and "left as it was" in done.output
+    assert state_of(standing) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ('encoding = "base64"', ExitCode.CONFIG),
+        ('encoding = "idna"', ExitCode.INPUT),
+        ('files = ["."]', ExitCode.CONFIG),
+        ('files = ["x/"]', ExitCode.CONFIG),
+    ],
+)
+def test_inputs_that_cannot_be_meant(standing, setting, code):
+    lines = [line for line in standing.config.splitlines() if not line.startswith(setting.split()[0])]
+    standing.config = "\n".join([*lines, setting]) + "\n"
+    standing.put("good.csv", GOOD + "more,2024-06-01,5,,\n")
+    assert run(standing).exit_code == code
 
 
 def test_truncated_gz(standing):

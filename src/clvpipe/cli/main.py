@@ -123,7 +123,12 @@ def init(
         Path | None,
         typer.Option("--from", help="Propose a config from a look at this extract.", show_default=False),
     ] = None,
-    preset: Annotated[str, typer.Option("--preset", help="With --from: bank, wealth or retail.")] = "retail",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", help="With --from: bank, wealth or retail; else retail.", show_default=False
+        ),
+    ] = None,
     currency: Annotated[
         str | None,
         typer.Option(

@@ -13,7 +13,9 @@ from clvpipe.config import load_pipeline, load_settings
 from clvpipe.errors import ExitCode, InputError
 
 
-def show_init(folder: Path, source: Path | None, preset: str, currency: str | None, as_json: bool) -> None:
+def show_init(
+    folder: Path, source: Path | None, preset: str | None, currency: str | None, as_json: bool
+) -> None:
     """Make a folder ready to run, and say what to type next.
 
     Raises:
@@ -47,6 +49,8 @@ def show_init(folder: Path, source: Path | None, preset: str, currency: str | No
         table.add_row(name, repr(guess.value), guess.sure, guess.why)
     console = Console(highlight=False)
     console.print(table)
+    if proposal.file_date:
+        console.print("\nthe day of delivery is read from the file's name")
     if proposal.column_names:
         console.print("\nthe file has no header: its columns got names by their places")
     if proposal.unmapped:

@@ -155,12 +155,10 @@ class TableInput(Frozen):
             info = codecs.lookup(value)
         except LookupError as error:
             raise ValueError(f"Python knows no encoding {value!r}") from error
-        try:
-            info.incrementaldecoder("replace").decode(bytes(range(256)), True)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{value!r} cannot decode a file that may hold any byte") from error
         if not info._is_text_encoding:
             raise ValueError(f"{value!r} is not a text encoding")
+        if info.incrementaldecoder is None:
+            raise ValueError(f"{value!r} cannot decode a stream")
         return value
 
     @model_validator(mode="after")

@@ -380,9 +380,12 @@ def _refuse(file: SourceFile, what: str, *, line: int | None = None) -> InputErr
 
 @contextmanager
 def readable(file: SourceFile) -> Iterator[None]:
-    """Turn what Arrow and gzip say of a broken file into an InputError."""
+    """Turn what Arrow, gzip and the codecs say of a broken file into an InputError."""
     try:
         yield
+    except UnicodeError:
+        # Most codecs replace what they do not know, and the record is set aside; some give up.
+        raise _refuse(file, "the file is not in the configured encoding") from None
     except (pa.ArrowException, OSError, EOFError) as error:
         if _is_of_the_machine(error):
             raise StorageError(

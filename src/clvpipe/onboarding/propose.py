@@ -83,12 +83,12 @@ class _Sample:
     columns: list[list[str]]
 
 
-def propose(path: Path, preset: str = "retail", currency: str | None = None) -> Proposal:
+def propose(path: Path, preset: str | None = None, currency: str | None = None) -> Proposal:
     """Look at the beginning of a file.
 
     Args:
         path: The file.
-        preset: What a purchase is, which no file tells.
+        preset: What a purchase is, which no file tells; None: retail, as a guess.
         currency: The one currency; None: that of the file.
 
     Raises:
@@ -129,7 +129,9 @@ def propose(path: Path, preset: str = "retail", currency: str | None = None) -> 
     used = {guess.value for guess in columns.values()}
     unmapped = tuple(name for name in sample.names if name and name not in used)
     general = {
-        "preset": Guess(preset, GUESS, "no file tells what a purchase is: bank, wealth or retail"),
+        "preset": Guess(preset, SURE, "as given")
+        if preset
+        else Guess("retail", GUESS, "no file tells what a purchase is; --preset says it"),
         "currency": _currency_guess(currency, sample, columns),
     }
     return Proposal(path, general, settings, columns, names_made, unmapped, _file_date(path.name))
