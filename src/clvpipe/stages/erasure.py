@@ -96,12 +96,19 @@ def erase(layout: Layout, tombstones: Tombstones) -> Erasure:
     Args:
         layout: The output folder, whose lock is held.
         tombstones: Who is erased.
+
+    Raises:
+        DamagedError: A part of the ledger is; it is named.
+        StorageError: A version was written by another clvpipe, or the file system refuses.
     """
     _clear(layout)
     for path in _of_every_extract(layout.rejects):
         _withhold(layout, path)
-    parts = {path: _erased_in(path, tombstones) for path in _of_every_extract(layout.parts)}
-    parts = {path: names for path, names in parts.items() if names}
+    parts = {}
+    for path in _of_every_extract(layout.parts):
+        read_facts(path)
+        if names := _erased_in(path, tombstones):
+            parts[path] = names
     versions, damaged = _versions_with(layout, tombstones)
     found = {name for names in parts.values() for name in names}
     found |= {name for files in versions.values() for names in files.values() for name in names}
@@ -163,7 +170,7 @@ def _point_somewhere(layout: Layout) -> None:
 
 
 def _erased_in(path: Path, tombstones: Tombstones) -> list[str]:
-    """The ids of erased customers in a Parquet file."""
+    """The ids of erased customers in a Parquet file, of the ledger or of a sound version."""
     columns = [name for name in IDENTIFIERS if name in pq.read_schema(path).names]
     named = {name for column in columns for name in _distinct(path, column)}
     return sorted(name for name in named if tombstones.holds(name))
