@@ -134,7 +134,9 @@ def test_stories_as_published(stories: Side, name: str) -> None:
     assert not differences(stories, name)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))]
+)
 def test_seeded_banks(seed: int) -> None:
     check(both(bank(seed)))
 
