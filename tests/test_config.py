@@ -153,3 +153,24 @@ def test_lifecycle_labels_are_codes():
         for scheme in ("stage5", "relationship5", "icbc6", "stage4"):
             assert getattr(state, scheme) in codes.of(scheme)
         assert state.icbc6_when_paid_back in (None, *codes.of("icbc6"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "meant"),
+    [
+        ("[lifecycle]\nchurn_day = 3\n", "`churn_days`"),
+        ("[lifecyle]\nchurn_days = 3\n", "`lifecycle`"),
+        ("[potential]\nasset = 'count'\n", "`assets`"),
+    ],
+)
+def test_a_mistyped_setting_is_told_which_is_meant(bench, lines, meant):
+    bench.config += lines
+    with pytest.raises(ConfigError, match=f"there is no such setting; is {meant} meant") as caught:
+        load_settings(bench.config_path)
+    assert str(caught.value.next_step).endswith("defaults.toml")
+
+
+def test_a_byte_order_mark_before_the_settings_is_no_setting(bench):
+    bench.config_path.write_text(bench.config, encoding="utf-8-sig")
+    path = bench.folder / "clvpipe.toml"
+    assert load_settings(path).currency == "EUR"

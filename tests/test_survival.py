@@ -331,7 +331,7 @@ def test_of_two_runs_at_once_one_writes(tmp_path, single, round_):
     assert sorted(codes) in ([0, 0], [0, 14])
     if 14 in codes:
         refused = codes.index(14)
-        assert f'"pid": {both[1 - refused].pid}' in ends[refused][1]
+        assert f"process {both[1 - refused].pid}," in ends[refused][1]
     assert contents(folder.out) == expected
 
 
@@ -342,7 +342,7 @@ def test_a_second_run_is_refused_while_the_first_holds_the_folder_and_its_proces
     os.kill(first.pid, signal.SIGSTOP)
     code, said = _end(_begin(folder))
     os.kill(first.pid, signal.SIGCONT)
-    assert (code, f'"pid": {first.pid}' in said) == (14, True), said
+    assert (code, f"process {first.pid}," in said) == (14, True), said
     assert _end(first)[0] == 0
     assert contents(folder.out) == expected
 
@@ -356,7 +356,7 @@ def test_a_second_run_with_patience_waits_for_the_first(tmp_path, single):
     assert second.stderr is not None
     waits = next(line for line in second.stderr if "waiting" in line)
     os.kill(first.pid, signal.SIGCONT)
-    assert f'"pid": {first.pid}' in waits
+    assert f"process {first.pid}," in waits
     assert _end(first)[0] == 0
     assert _end(second)[0] == 0
     assert contents(folder.out) == expected

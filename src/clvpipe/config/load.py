@@ -1,9 +1,10 @@
 """Read TOML files, lay them over each other, and turn every mistake into a sentence with its place."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -95,11 +96,33 @@ def validated(model: type[M], tree: Tree, path: Path) -> M:
         setting = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ConfigError(
-            f"{_sentence(first)}{more}",
+            f"{_sentence(first)}{_meant(model, first)}{more}",
             where=f"{path}, setting `{setting}`",
             left="everything",
             next_step=f"every setting is explained in {resource_dir('config') / 'defaults.toml'}",
         ) from None
+
+
+def _meant(model: type[BaseModel], problem: Any) -> str:
+    """For a setting that there is not: the one whose name is nearest."""
+    if problem["type"] != "extra_forbidden":
+        return ""
+    *path, name = map(str, problem["loc"])
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = next(_models_in(field.annotation), None) if field else None
+        if inner is None:
+            return ""
+        model = inner
+    near = get_close_matches(name, model.model_fields, n=1)
+    return f"; is `{near[0]}` meant?" if near else ""
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _sentence(problem: Any) -> str:

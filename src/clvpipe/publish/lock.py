@@ -39,11 +39,11 @@ def only_writer(
         deadline = time.monotonic() + max(timeout_seconds, _SHORTEST_WAIT_SECONDS)
         if not _try(file, fcntl.LOCK_EX):
             if timeout_seconds:
-                tell(f"waiting for the run that holds the folder: {_holder(file)}")
+                tell(f"waiting for the run that holds the folder: {in_words(_holder(file))}")
             while not _try(file, fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
                     raise LockedError(
-                        f"another run is at work here: {_holder(file)}",
+                        f"another run is at work here: {in_words(_holder(file))}",
                         where=str(path),
                         left="everything",
                         next_step="wait until it is done (--lock-timeout SECONDS waits), or stop it",
@@ -63,6 +63,16 @@ def holder_of(path: Path) -> str | None:
             return None if _try(file, fcntl.LOCK_SH) else _holder(file)
     except FileNotFoundError:
         return None
+
+
+def in_words(holder: str) -> str:
+    """What a holder says of itself, for people."""
+    try:
+        facts = json.loads(holder)
+        named = {"process": facts["pid"], "run": facts.get("run_id"), "since": facts.get("since")}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "a process that does not say which"
+    return ", ".join(f"{word} {fact}" for word, fact in named.items() if fact)
 
 
 def _try(file: IO[str], kind: int) -> bool:
