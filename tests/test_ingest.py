@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clvpipe.config.settings import TableInput
+from clvpipe.config.inputs import TableInput
 from clvpipe.errors import InputError, QualityGateError, UsageError
 from clvpipe.extracts import find_files, read_records
 from tests.support import CONFIG, HEADER, LEDGER_HEADER, Bench

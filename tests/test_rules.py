@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import expressions as exp
 
+from clvpipe.config.base import unit_of
 from clvpipe.config.load import default_lifecycle
 from clvpipe.config.rules import SYSTEMS, check_labels, load_codes, load_lifecycle
-from clvpipe.config.settings import unit_of
 from clvpipe.contracts.lifecycle import LIFECYCLE_INPUTS
 from clvpipe.contracts.model import Column, Table
 from clvpipe.errors import ConfigError, ExitCode

@@ -120,8 +120,8 @@ def _lifecycle_numbers(config: Path | None) -> tuple["Lifecycle", str | None]:
 
 def _states(lifecycle: "Lifecycle") -> list[dict[str, Any]]:
     """The state machine as plain data."""
+    from clvpipe.config.base import unit_of
     from clvpipe.config.rules import SYSTEMS, load_codes, load_lifecycle
-    from clvpipe.config.settings import unit_of
     from clvpipe.contracts.lifecycle import LIFECYCLE_INPUTS
     from clvpipe.sqlrepo import lifecycle_rules
     from clvpipe.sqlrepo.rule_text import Number, condition_text

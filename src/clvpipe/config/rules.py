@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from clvpipe.config.base import Frozen
 from clvpipe.config.load import read_toml, validated
-from clvpipe.config.settings import Frozen
 from clvpipe.errors import ConfigError
 from clvpipe.locations import resource_dir
 

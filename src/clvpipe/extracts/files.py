@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from clvpipe.config.settings import ExtractDate
+from clvpipe.config.inputs import ExtractDate
 from clvpipe.errors import InputError
 from clvpipe.locations import package_file, resource_dir
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from clvpipe.config.settings import TableInput
+from clvpipe.config.inputs import TableInput
 from clvpipe.contracts.extracts import EXTRACTS
 from clvpipe.errors import InputError, StorageError
 from clvpipe.extracts.files import SourceFile

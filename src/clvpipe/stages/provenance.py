@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from clvpipe.calibration import Calibration, FrozenCurve, FrozenFit
+from clvpipe.config.base import Threshold, unit_of
 from clvpipe.config.rules import load_codes, load_rfm_groups
-from clvpipe.config.settings import COMPONENTS, DepositTier, Settings, Threshold, unit_of
+from clvpipe.config.settings import COMPONENTS, DepositTier, Settings
 from clvpipe.contracts import PUBLISHED
 from clvpipe.engine.duckdb_engine import table_columns
 from clvpipe.models.fit_verdict import NORMAL_95
