@@ -1,4 +1,4 @@
--- what: amounts that no delivered balance tells; they are read as zero
+-- what: amounts that no delivered balance tells; they are known of nobody
 -- grain: offence
 -- reads: balances
 -- severity: WARNS

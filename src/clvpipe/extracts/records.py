@@ -118,9 +118,13 @@ def _header(file: SourceFile, table: TableInput) -> tuple[list[str], int]:
     return names, 1
 
 
+def named_twice(names: Sequence[str]) -> str | None:
+    """A name that two columns have. Those without one, as spreadsheets leave them, cannot be asked for."""
+    return next((name for name in names if name and names.count(name) > 1), None)
+
+
 def _must_differ(file: SourceFile, table: TableInput, names: Sequence[str]) -> None:
-    """Columns without a name cannot be asked for; spreadsheets leave some at the end."""
-    twice = next((name for name in names if name and names.count(name) > 1), None)
+    twice = named_twice(names)
     if twice is not None:
         which = f"the column {twice!r}" if _is_header(names, table) else "a column"
         raise _refuse(file, f"the header names {which} twice", line=1)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from clvpipe.errors import InputError
 from clvpipe.extracts import SourceFile, find_files, readable
-from clvpipe.extracts.records import as_text, is_readable
+from clvpipe.extracts.records import as_text, is_readable, named_twice
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 _LOOK_BYTES = 1 << 18
@@ -177,7 +177,7 @@ def _look_at_parquet(file: SourceFile) -> _Sample:
 
 
 def _must_differ(path: Path, names: Sequence[str]) -> None:
-    twice = next((name for name in names if name and names.count(name) > 1), None)
+    twice = named_twice(names)
     if twice is not None:
         raise InputError(
             f"the header names the column {twice!r} twice",

@@ -188,8 +188,7 @@ def readable_versions(layout: Layout) -> list[Path]:
     found = []
     for folder in layout.versions.glob("*"):
         with suppress(StorageError):
-            read_dictionary(folder)
-            found.append((read_manifest(folder)["sequence"], folder))
+            found.append((_read_both(folder)["sequence"], folder))
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
@@ -202,8 +201,7 @@ def standing_version(layout: Layout) -> Path | None:
     if layout.current.exists():
         version = layout.current.resolve()
         with suppress(DamagedError):
-            read_dictionary(version)
-            read_manifest(version)
+            _read_both(version)
             return version
     return next(iter(readable_versions(layout)), None) if os.path.lexists(layout.current) else None
 
@@ -215,8 +213,7 @@ def is_sound(folder: Path) -> bool:
         StorageError: It was written by another clvpipe, or the file system refuses.
     """
     try:
-        read_dictionary(folder)
-        for file in files_of(read_manifest(folder)):
+        for file in files_of(_read_both(folder)):
             sound_file(folder, file)
     except DamagedError:
         return False
@@ -269,6 +266,12 @@ def read_dictionary(version: Path) -> dict[str, Any]:
     if not whole:
         raise _unreadable(version / DICTIONARY)
     return content
+
+
+def _read_both(version: Path) -> dict[str, Any]:
+    """The manifest of a version whose dictionary can be read too."""
+    read_dictionary(version)
+    return read_manifest(version)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -359,12 +362,12 @@ def remove_version(layout: Layout, folder: Path) -> None:
 
 def _make_current(layout: Layout, folder: Path) -> bool:
     """Swap the symlink, unless what stands is of a later day, or of more knowledge of the same day."""
-    standing = standing_version(layout)
-    later = standing is not None and reach(read_manifest(standing)) > reach(read_manifest(folder))
-    target = standing if later and standing is not None else folder
+    standing, target = standing_version(layout), folder
+    if standing is not None and reach(read_manifest(standing)) > reach(read_manifest(folder)):
+        target = standing
     if not layout.current.exists() or layout.current.resolve() != target.resolve():
         point_current(layout, target)
-    return not later
+    return target == folder
 
 
 def _damaged(layout: Layout) -> list[Path]:
@@ -372,8 +375,7 @@ def _damaged(layout: Layout) -> list[Path]:
     found = []
     for folder in sorted(layout.versions.glob("*")):
         try:
-            read_dictionary(folder)
-            read_manifest(folder)
+            _read_both(folder)
         except DamagedError:
             found.append(folder)
         except StorageError:
